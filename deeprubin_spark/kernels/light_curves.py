@@ -1,0 +1,82 @@
+"""Many light curves as flat arrays: the form in which every kernel takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeprubin_spark.bands import BANDS
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LightCurves:
+    """B light curves of N points in all; object b holds the points offsets[b] to offsets[b + 1].
+
+    offsets : (B + 1,) int64, from 0 to N, never falling      band : (N,) int8, index into `BANDS`
+    mjd : (N,) float64 [d]      flux, flux_err : (N,) float64 [nJy], signed difference flux
+    ValueError where the shapes or offsets do not fit together; what is wrong with one object's values is that object's status.
+    """
+
+    offsets: NDArray[np.int64]
+    mjd: FloatArray
+    band: NDArray[np.int8]
+    flux: FloatArray
+    flux_err: FloatArray
+
+    def __post_init__(self) -> None:
+        lengths = {name: getattr(self, name).shape for name in ("mjd", "band", "flux", "flux_err")}
+        if len(set(lengths.values())) > 1 or self.mjd.ndim != 1:
+            raise ValueError(f"light curves: flat arrays of one length expected, found {lengths}")
+        if self.offsets.ndim != 1 or len(self.offsets) == 0 or self.offsets[0] != 0 or self.offsets[-1] != len(self.mjd):
+            raise ValueError(f"light curves: offsets from 0 to {len(self.mjd)} expected, found shape {self.offsets.shape}")
+        if np.any(np.diff(self.offsets) < 0):
+            raise ValueError("light curves: offsets fall; each must be at least the one before it")
+
+    @property
+    def n_objects(self) -> int:
+        """B, objects without points included."""
+        return len(self.offsets) - 1
+
+
+def light_curves(
+    offsets: NDArray[np.integer], mjd: FloatArray, band: NDArray[np.integer], flux: FloatArray, flux_err: FloatArray
+) -> LightCurves:
+    """`LightCurves` of any array-likes, converted to the types the compiled kernels need (no copy where they already have them)."""
+    return LightCurves(
+        np.ascontiguousarray(offsets, np.int64),
+        np.ascontiguousarray(mjd, np.float64),
+        np.ascontiguousarray(band, np.int8),
+        np.ascontiguousarray(flux, np.float64),
+        np.ascontiguousarray(flux_err, np.float64),
+    )
+
+
+def latest_points(curves: LightCurves, max_points: int) -> LightCurves:
+    """The last `max_points` points of each object (its rows are sorted by time): tonight's light first, however long the history."""
+    counts = np.minimum(np.diff(curves.offsets), max_points)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    if offsets[-1] == len(curves.mjd):
+        return curves
+    rows = np.arange(offsets[-1]) + np.repeat(curves.offsets[1:] - offsets[1:], counts)
+    return LightCurves(offsets, curves.mjd[rows], curves.band[rows], curves.flux[rows], curves.flux_err[rows])
+
+
+def has_usable_points(curves: LightCurves) -> NDArray[np.bool_]:
+    """Whether all points of an object are finite, have a positive error and a known band, and stand in order of time.
+
+    Returns (B,) bool; true for an object without points.
+    """
+    finite = np.isfinite(curves.mjd) & np.isfinite(curves.flux) & np.isfinite(curves.flux_err)
+    bad = ~finite | ~(curves.flux_err > 0.0) | (curves.band < 0) | (curves.band >= len(BANDS))
+    first = curves.offsets[:-1][np.diff(curves.offsets) > 0]
+    is_first = np.zeros(len(bad), np.bool_)
+    is_first[first] = True
+    later = np.flatnonzero(~is_first)
+    bad[later] |= curves.mjd[later] < curves.mjd[later - 1]
+    n_bad = np.concatenate([np.zeros(1, np.int64), np.cumsum(bad)])
+    usable: NDArray[np.bool_] = n_bad[curves.offsets[1:]] == n_bad[curves.offsets[:-1]]
+    return usable

@@ -1,0 +1,1 @@
+"""Alerts to light-curve segments, segments to light curves, light curves to features."""

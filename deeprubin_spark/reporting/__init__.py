@@ -1,0 +1,1 @@
+"""The night's page and terminal summary, and the data dictionary: tables in, text out."""

@@ -1,0 +1,115 @@
+"""The run log: every run of every job leaves one row in `runs`, whether it ended well or not."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psutil
+from pyspark.sql import DataFrame, SparkSession
+
+from deeprubin_spark import __version__
+from deeprubin_spark.errors import DeepRubinError
+from deeprubin_spark.schemas import RUNS
+from deeprubin_spark.schemas.contract import Table
+from deeprubin_spark.settings import Settings
+from deeprubin_spark.tables import Warehouse
+
+
+@dataclass
+class Run:
+    """One run in progress. `counts` is its ledger; steps fill it. Reads and writes through it are recorded with their Delta versions."""
+
+    job: str
+    survey: str
+    nights: tuple[dt.date, ...]
+    settings: Settings
+    session: SparkSession
+    warehouse: Warehouse
+    parent_run_id: str | None = None
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    counts: dict[str, int] = field(default_factory=dict)
+    inputs: dict[str, int] = field(default_factory=dict)
+    outputs: dict[str, int] = field(default_factory=dict)
+    model_version: str | None = None
+    seconds: float = 0.0
+    core_seconds: float = 0.0
+
+    def read(self, table: Table, *, survey: str = "", nights: Sequence[dt.date] | None = None) -> DataFrame:
+        """`Warehouse.read`, recorded."""
+        frame = self.warehouse.read(table, survey=survey, nights=nights)
+        self.inputs[table.name] = self.warehouse.version(table)
+        return frame
+
+    def replace_slice(self, table: Table, frame: DataFrame, *, nights: Sequence[dt.date] | None, **fixed: str) -> None:
+        """`Warehouse.replace_slice`, recorded."""
+        self.outputs[table.name] = self.warehouse.replace_slice(table, frame, self.run_id, nights=nights, **fixed)
+
+    def merge_by_key(self, table: Table, frame: DataFrame) -> None:
+        """`Warehouse.merge_by_key`, recorded."""
+        self.outputs[table.name] = self.warehouse.merge_by_key(table, frame, self.run_id)
+
+
+@contextmanager
+def record(run: Run) -> Iterator[Run]:
+    """Time the block and append its row to `runs`; an error is recorded and raised again."""
+    started_at, clock, cores = _now(), time.perf_counter(), process_tree_seconds()
+    status, exit_code, message = "done", 0, None
+    try:
+        yield run
+    except BaseException as error:
+        status, message = "failed", f"{type(error).__name__}: {error}"[:4000]
+        exit_code = error.exit_code if isinstance(error, DeepRubinError) else 1
+        raise
+    finally:
+        run.seconds = time.perf_counter() - clock
+        run.core_seconds = max(0.0, process_tree_seconds() - cores)
+        _append(run, started_at, status, exit_code, message)
+
+
+def process_tree_seconds() -> float:
+    """[s] CPU time of this process, its JVM and its Python workers, ended ones included (their parent has waited for them)."""
+    me = psutil.Process()
+    total = 0.0
+    for process in [me, *me.children(recursive=True)]:
+        try:
+            spent = process.cpu_times()
+        except psutil.NoSuchProcess:  # it ended between the listing and the question; its parent counts it
+            continue
+        total += spent.user + spent.system + spent.children_user + spent.children_system
+    return total
+
+
+def _append(run: Run, started_at: dt.datetime, status: str, exit_code: int, message: str | None) -> None:
+    row = {
+        "run_id": run.run_id,
+        "job": run.job,
+        "parent_run_id": run.parent_run_id,
+        "survey": run.survey,
+        "nights": list(run.nights),
+        "status": status,
+        "exit_code": exit_code,
+        "message": message,
+        "started_at": started_at,
+        "finished_at": _now(),
+        "seconds": run.seconds,
+        "core_seconds": run.core_seconds,
+        "counts": run.counts,
+        "inputs": run.inputs,
+        "outputs": run.outputs,
+        "model_version": run.model_version,
+        "code_version": __version__,
+        "settings_hash": run.settings.fingerprint(),
+        "settings": json.dumps(run.settings.model_dump(mode="json")),
+    }
+    frame = run.session.createDataFrame([tuple(row[name] for name in RUNS.names)], RUNS.spark_schema())
+    run.warehouse.append(RUNS, frame, run.run_id)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc)

@@ -1,0 +1,44 @@
+"""The contract: one module per Delta table, and the taxonomy of classes."""
+
+from deeprubin_spark.schemas.alerts import ALERTS_ZTF, CUTOUTS
+from deeprubin_spark.schemas.contract import Column, Table
+from deeprubin_spark.schemas.features import FEATURES
+from deeprubin_spark.schemas.labels import LABELS
+from deeprubin_spark.schemas.lightcurves import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, LIGHTCURVES
+from deeprubin_spark.schemas.models import MODELS
+from deeprubin_spark.schemas.quarantine import QUARANTINE
+from deeprubin_spark.schemas.runs import RUNS
+from deeprubin_spark.schemas.scores import ANOMALIES, SCORES
+
+# Every table of the warehouse, in the order in which the night fills them. LIGHTCURVES is a view, so it is not here.
+TABLES: tuple[Table, ...] = (
+    ALERTS_ZTF,
+    CUTOUTS,
+    QUARANTINE,
+    LIGHTCURVE_SEGMENTS,
+    LIGHTCURVE_BASE,
+    FEATURES,
+    LABELS,
+    MODELS,
+    SCORES,
+    ANOMALIES,
+    RUNS,
+)
+
+__all__ = [
+    "ALERTS_ZTF",
+    "ANOMALIES",
+    "CUTOUTS",
+    "FEATURES",
+    "LABELS",
+    "LIGHTCURVES",
+    "LIGHTCURVE_BASE",
+    "LIGHTCURVE_SEGMENTS",
+    "MODELS",
+    "QUARANTINE",
+    "RUNS",
+    "SCORES",
+    "TABLES",
+    "Column",
+    "Table",
+]

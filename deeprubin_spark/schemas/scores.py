@@ -1,0 +1,65 @@
+"""What the night's objects are, and how unusual they are."""
+
+from deeprubin_spark.schemas.contract import Column, Table
+
+_KEY = (
+    Column("survey", "string", doc="Survey that saw the object: 'ztf', ...", required=True),
+    Column("object_id", "string", ucd="meta.id;meta.main", doc="The survey's id of the object", required=True),
+    Column("night", "date", doc="Observing night, by the survey's rule", required=True),
+    Column("model_version", "string", ucd="meta.version", doc="Published model that scored it", required=True),
+)
+
+SCORES = Table(
+    "scores",
+    doc="Class probabilities of the objects that a night touched.",
+    version=1,
+    key=("survey", "object_id", "night", "model_version"),
+    partition_by=("survey", "night"),
+    columns=(
+        *_KEY,
+        Column("ra", "double", unit="deg", ucd="pos.eq.ra", doc="Right ascension, J2000"),
+        Column("dec", "double", unit="deg", ucd="pos.eq.dec", doc="Declination, J2000"),
+        Column("status", "string", doc="scored or abstained", required=True),
+        Column("reason", "string", doc="Why it abstained: too_few_points, outside_training_range, known_asteroid, bogus, fit_failed, bad_input"),
+        Column("class", "string", doc="Most probable class of the taxonomy"),
+        Column("p_class", "float", unit="1", ucd="stat.probability", doc="Probability of `class`"),
+        Column("p_transient", "float", unit="1", ucd="stat.probability", doc="Sum over the transient classes"),
+        Column("p_stochastic", "float", unit="1", ucd="stat.probability", doc="Sum over the stochastic classes"),
+        Column("p_periodic", "float", unit="1", ucd="stat.probability", doc="Sum over the periodic classes"),
+        Column("probabilities", "map<string,float>", unit="1", doc="Probability of each class; they sum to 1"),
+        Column("aleatoric", "float", unit="nat", doc="Entropy expected if the photometry were redrawn within its errors"),
+        Column("epistemic", "float", unit="nat", doc="Entropy of the mean minus mean entropy over those draws: what better data would settle"),
+        Column("n_detections", "int", unit="1", doc="Detections known on that night"),
+    ),
+    checks={"probability": "p_class BETWEEN 0 AND 1", "scored or why not": "(status = 'scored') = (reason IS NULL)"},
+)
+
+ANOMALIES = Table(
+    "anomalies",
+    doc="How unusual the objects are that a night touched.",
+    version=1,
+    key=("survey", "object_id", "night", "model_version"),
+    partition_by=("survey", "night"),
+    columns=(
+        *_KEY,
+        Column("ra", "double", unit="deg", ucd="pos.eq.ra", doc="Right ascension, J2000"),
+        Column("dec", "double", unit="deg", ucd="pos.eq.dec", doc="Declination, J2000"),
+        Column("status", "string", doc="ranked or gated", required=True),
+        Column("reason", "string", doc="Gates it failed, comma-separated: bogus, known_asteroid, too_few_detections, no_features"),
+        Column("score", "float", unit="1", doc="Isolation-forest score, 0 usual to 1 odd"),
+        Column("rank", "int", unit="1", doc="1 is the oddest of the night"),
+        Column(
+            "contributions",
+            "array<struct>",
+            fields=(
+                Column("feature", "string", doc="Feature name, as in `features`"),
+                Column("value", "float", doc="Its value for this object"),
+                Column("share", "float", unit="1", doc="Its share of the score"),
+            ),
+            doc="The features that made it odd, most important first",
+        ),
+        Column("nearest_class", "string", doc="Most probable class of the same model, if it was scored"),
+        Column("explanation", "string", doc="The reason in a sentence"),
+    ),
+    checks={"ranked or why not": "(status = 'ranked') = (reason IS NULL)"},
+)

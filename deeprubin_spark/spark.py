@@ -1,0 +1,89 @@
+"""The only builder of Spark sessions. Nothing else in the package calls SparkSession.builder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from deeprubin_spark.errors import ConfigError
+from deeprubin_spark.settings import SparkSettings
+
+# Set on every session, wherever it runs.
+_ALWAYS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.databricks.delta.schema.autoMerge.enabled": "false",
+}
+# Set only where we start the driver's JVM ourselves, i.e. not under spark-submit, Databricks or Connect.
+_LOCAL = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    # Delta's defaults are for clusters: 50 tasks a log replay, 10,000 a listing.
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    # Parquet buffers a whole row group per open file: 128 MiB does not fit a small heap.
+    "spark.hadoop.parquet.block.size": str(32 * 1024 * 1024),
+    "spark.sql.inMemoryColumnarStorage.batchSize": "1000",
+    "spark.log.level": "ERROR",
+}
+# Kernels are single-threaded by contract: the cores belong to Spark's tasks.
+_WORKER_ENVIRONMENT = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@contextmanager
+def session(settings: SparkSettings, name: str) -> Iterator[SparkSession]:
+    """A session for the job called `name`; an active one is used as it is and left running."""
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        yield active
+        return
+    spark = _builder(settings, name).getOrCreate()
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+def _builder(settings: SparkSettings, name: str) -> SparkSession.Builder:
+    builder = SparkSession.builder.appName(f"deeprubin {name}")
+    conf = dict(_ALWAYS)
+    conf["spark.sql.shuffle.partitions"] = str(settings.shuffle_partitions)
+    conf["spark.sql.execution.arrow.maxRecordsPerBatch"] = str(settings.arrow_batch_rows)
+    for variable in _WORKER_ENVIRONMENT:
+        conf[f"spark.executorEnv.{variable}"] = "1"
+    if _starts_its_own_jvm():
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        conf |= _LOCAL | {"spark.driver.memory": settings.driver_memory, "spark.master": settings.master or "local[*]"}
+        class_path = _class_path(settings)
+        if class_path:
+            conf["spark.driver.extraClassPath"] = class_path
+            conf["spark.executor.extraClassPath"] = class_path
+    for key, value in (conf | settings.conf).items():
+        builder = builder.config(key, value)
+    return builder
+
+
+def _starts_its_own_jvm() -> bool:
+    """False under spark-submit (it made the gateway already) and on Databricks (it made the session already)."""
+    return "PYSPARK_GATEWAY_PORT" not in os.environ and "DATABRICKS_RUNTIME_VERSION" not in os.environ
+
+
+def _class_path(settings: SparkSettings) -> str:
+    directory = settings.jars or os.environ.get("DEEPRUBIN_JARS", "")
+    if not directory:
+        return ""
+    if not any(Path(directory).glob("delta-spark_*.jar")):
+        raise ConfigError(f"spark.jars: expected the Delta jars in {directory}, found none; `make setup` fetches them")
+    return f"{Path(directory).resolve()}/*"

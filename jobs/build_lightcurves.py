@@ -1,0 +1,49 @@
+"""Turn the alerts of a night into light-curve segments, one for each object that the night touched.
+
+    spark-submit jobs/build_lightcurves.py --night 2018-11-29
+
+Reads alerts_ztf; replaces the night's slice of lightcurve_segments. The view `lightcurves` joins the segments of all nights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pyspark.sql import functions as F
+
+from deeprubin_spark import cli
+from deeprubin_spark.preprocessing import folding
+from deeprubin_spark.preprocessing.segments import segments
+from deeprubin_spark.runs import Run
+from deeprubin_spark.schemas import ALERTS_ZTF, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
+
+
+def run(run: Run, arguments: argparse.Namespace) -> None:
+    """Write the segments, then take these nights out of the base if an earlier version of them was folded into it."""
+    alerts = run.read(ALERTS_ZTF, nights=run.nights)
+    if arguments.dry_run:
+        print(f"  would read {alerts.count():,} alerts and replace their nights in {LIGHTCURVE_SEGMENTS.name}", file=sys.stderr)
+        return
+    made = alerts.transform(segments(run.settings.lightcurves, run.settings.ingest.programids))
+    run.replace_slice(LIGHTCURVE_SEGMENTS, made, nights=run.nights, survey="ztf")
+    base = folding.unfolded(run.read(LIGHTCURVE_BASE, survey="ztf"), run.nights)
+    if not base.isEmpty():
+        run.merge_by_key(LIGHTCURVE_BASE, base)
+    written = run.warehouse.read(LIGHTCURVE_SEGMENTS, survey="ztf", nights=run.nights)
+    total = written.agg(
+        F.count("*").alias("objects"),
+        F.sum("n_alerts").alias("alerts"),
+        *(F.sum(F.size(F.expr(f"filter(points, p -> p.kind = '{kind}')"))).alias(f"{kind}s") for kind in ("detection", "limit")),
+    ).first()
+    run.counts.update({name: int(total[name] or 0) for name in ("alerts", "objects", "detections", "limits")})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of this job."""
+    return cli.job(__doc__, "build_lightcurves", run, argv, cli.add_nights)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

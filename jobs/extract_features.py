@@ -1,0 +1,48 @@
+"""Fit the Gaussian process and compute the features of the objects that a night touched.
+
+    spark-submit jobs/extract_features.py --night 2018-11-29
+
+Reads lightcurve_segments and lightcurve_base, only points known by that night; replaces the night's slice of features.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pyspark.sql import functions as F
+
+from deeprubin_spark import cli, quality
+from deeprubin_spark.preprocessing.features import features
+from deeprubin_spark.runs import Run
+from deeprubin_spark.schemas import FEATURES, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
+from deeprubin_spark.schemas.features import FEATURE_SET
+
+
+def run(run: Run, arguments: argparse.Namespace) -> None:
+    """Write the features of the touched objects; the gate fails the job where too many fits fail."""
+    segments = run.read(LIGHTCURVE_SEGMENTS, survey=run.survey)
+    known = segments.where(F.col("night") <= F.lit(run.nights[-1]))
+    touched = segments.where(F.col("night").isin(list(run.nights)))
+    if arguments.dry_run:
+        print(f"  would fit {touched.count():,} objects and replace their slice of {FEATURES.name}", file=sys.stderr)
+        return
+    made = features(known, run.read(LIGHTCURVE_BASE, survey=run.survey), touched)
+    run.replace_slice(FEATURES, made, nights=run.nights, survey=run.survey, feature_set=FEATURE_SET)
+    written = run.warehouse.read(FEATURES, survey=run.survey, nights=run.nights).where(F.col("feature_set") == FEATURE_SET)
+    by_status = {row["status"]: row["count"] for row in written.groupBy("status").count().collect()}  # one row a status: bounded
+    run.counts.update({"objects": sum(by_status.values()), **dict(sorted(by_status.items()))})
+    failed = by_status.get("fit_failed", 0) + by_status.get("bad_input", 0)
+    tried = run.counts["objects"] - by_status.get("too_few_points", 0)
+    where, limit = f"{FEATURES.name} {run.nights[0]}", run.settings.features.max_failed_fraction
+    quality.require_at_most(where, "objects could not be fitted", failed, tried, limit, "features.max_failed_fraction")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of this job."""
+    return cli.job(__doc__, "extract_features", run, argv, cli.add_nights)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""One Spark session for all tests that need one, small Arrow batches so that batch edges show, and warehouses in temporary directories."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from deeprubin_spark import runs, settings as settings_module, spark as spark_module
+from deeprubin_spark.tables import Warehouse
+
+DATA = Path(__file__).parent / "data"
+ZTF_ARCHIVE = DATA / "ztf" / "archive"
+
+
+@pytest.fixture(scope="session")
+def spark():
+    os.environ.setdefault("DEEPRUBIN_JARS", str(Path.home() / ".cache" / "deeprubin" / "jars" / "4.1.1"))
+    resolved = settings_module.load(
+        overrides=["spark.master=local[2]", "spark.driver_memory=1g", "spark.arrow_batch_rows=7", "spark.shuffle_partitions=2"], environ={}
+    )
+    with spark_module.session(resolved.spark, "tests") as session:
+        yield session
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Settings of a new warehouse, which takes the carried archive."""
+    return settings_at(tmp_path)
+
+
+@pytest.fixture
+def warehouse(spark, settings):
+    return Warehouse(spark, settings.warehouse)
+
+
+@pytest.fixture
+def new_run(spark, settings, warehouse):
+    """A function that makes a Run of a job for some nights."""
+
+    def make(job: str, *nights, survey: str = "ztf") -> runs.Run:
+        return runs.Run(job, survey, tuple(nights), settings, spark, warehouse)
+
+    return make
+
+
+def settings_at(directory: Path, *overrides: str):
+    """Settings with all places inside `directory`."""
+    return settings_module.load(overrides=[*places(directory), *overrides], environ={})
+
+
+def places(directory: Path) -> list[str]:
+    """--set values that put the warehouse and the reports into `directory` and take the carried archive."""
+    return [f"warehouse.path={directory / 'warehouse'}", f"report.path={directory / 'reports'}", f"ingest.archive=[{ZTF_ARCHIVE}]"]
