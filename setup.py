@@ -8,6 +8,9 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["deeprubin_spark", "deeprubin_spark.*"]), "deeprubin_spark.jobs"],
     package_dir={"deeprubin_spark": "deeprubin_spark", "deeprubin_spark.jobs": "jobs"},
-    package_data={"deeprubin_spark": ["published/**/*", "py.typed"], "deeprubin_spark.reporting": ["*.html", "*.css", "**/*.html", "**/*.css"]},
+    package_data={
+        "deeprubin_spark": ["published/**/*", "py.typed"],
+        "deeprubin_spark.reporting": ["*.html", "*.css", "**/*.html", "**/*.css"],
+    },
     include_package_data=False,
 )

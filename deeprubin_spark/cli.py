@@ -17,7 +17,7 @@ from deeprubin_spark.errors import DeepRubinError, UsageError
 from deeprubin_spark.tables import Warehouse
 
 Step = Callable[[runs.Run, argparse.Namespace], None]
-AddFlags = Callable[[argparse.ArgumentParser], None]
+AddFlags = Callable[[argparse.ArgumentParser], object]
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 _LONGEST_RANGE = 5000
 _EXIT_CODES = (
@@ -61,12 +61,14 @@ def parser(doc: str | None, name: str, add_flags: AddFlags | None = None) -> arg
     return made
 
 
-def add_nights(made: argparse.ArgumentParser) -> None:
-    """The flags of every job of the night."""
+def add_nights(made: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """The flags of every job of the night; returns the group that says which nights, for a job that knows another way."""
     which = made.add_mutually_exclusive_group(required=True)
     which.add_argument("--night", dest="nights", type=_one_night, metavar="YYYY-MM-DD", help="one night (ZTF: UT date)")
     which.add_argument("--nights", dest="nights", type=_night_range, metavar="A:B", help="all nights from A to B, both included")
     made.add_argument("--survey", default="ztf", choices=("ztf", "plasticc"), help="survey (default: ztf)")
+    made.set_defaults(nights=())
+    return which
 
 
 def run_step(run: runs.Run, step: Step, arguments: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from pydantic import BaseModel
 from pyspark.errors import AnalysisException, ParseException
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return self_test.main()
         with spark.session(settings.spark, "sql") as session:
             open_tables(session, Warehouse(session, settings.warehouse))
+            if arguments.file:
+                return _file(session, arguments.file)
             return _one(session, arguments.query) if arguments.query else _prompt(session)
     except DeepRubinError as error:
         print(f"deeprubin: {error}", file=sys.stderr)
@@ -53,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     sql = commands.add_parser("sql", help="a Spark SQL prompt on the tables, or the result of one query")
     sql.add_argument("query", nargs="?", default="", help="a query; without one a prompt opens")
+    sql.add_argument("--file", type=Path, metavar="PATH", help="run the queries of a file, each shown with its result")
     commands.add_parser("settings", help="every setting with its value and meaning")
     commands.add_parser("self-test", help="try every part of the stack and say what works here")
     return parser
@@ -63,6 +67,14 @@ def _one(session: SparkSession, query: str) -> int:
         session.sql(query).show(_ROWS, truncate=60)
     except (AnalysisException, ParseException) as error:
         raise UsageError(str(error).split("\n== SQL", maxsplit=1)[0].strip()) from error
+    return 0
+
+
+def _file(session: SparkSession, path: Path) -> int:
+    for query in path.read_text().split(";"):
+        if query.strip():
+            print(f"{query.strip()};")
+            _one(session, query)
     return 0
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import psutil
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from deeprubin_spark import __version__
 from deeprubin_spark.errors import DeepRubinError
@@ -70,6 +71,16 @@ def record(run: Run) -> Iterator[Run]:
         run.seconds = time.perf_counter() - clock
         run.core_seconds = max(0.0, process_tree_seconds() - cores)
         _append(run, started_at, status, exit_code, message)
+
+
+def stale_nights(warehouse: Warehouse, survey: str) -> tuple[dt.date, ...]:
+    """Nights whose features are older than the light curves of a night before them, in order."""
+    done = warehouse.read(RUNS, survey=survey).where("status = 'done'").withColumn("night", F.explode("nights"))
+    latest = done.groupBy("job", "night").agg(F.max("started_at").alias("started_at"))
+    built = latest.where("job = 'build_lightcurves'").select(F.col("night").alias("earlier"), F.col("started_at").alias("built_at"))
+    computed = latest.where("job = 'extract_features'")
+    stale = computed.join(built, (F.col("earlier") < F.col("night")) & (F.col("built_at") > F.col("started_at")))
+    return tuple(row["night"] for row in stale.select("night").distinct().orderBy("night").collect())  # one row a night: bounded
 
 
 def process_tree_seconds() -> float:

@@ -1,11 +1,13 @@
 """Which parts of the stack work on this machine: each is really used, none is only imported.
 
 `deeprubin self-test` prints the table. What is not installed is said to be so and is no failure: the night needs neither Petastorm nor
-Horovod, Databricks brings its own Spark. Petastorm and Horovod are tried in processes of their own, for what makes them work must not enter this one.
+Horovod, Databricks brings its own Spark. Petastorm and Horovod are tried in processes of their own, for what makes them work must not
+enter this one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import os
@@ -17,13 +19,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
-from pyspark.sql.functions import pandas_udf
+from pyspark.sql.pandas.functions import pandas_udf
 
 from deeprubin_spark import spark
 from deeprubin_spark.errors import ConfigError, DeepRubinError
@@ -52,17 +55,29 @@ class NotWorking(DeepRubinError):
     """A probe ran and what came back is wrong."""
 
 
+def main(settings: SparkSettings | None = None) -> int:
+    """Print each finding as it comes; returns the exit code. settings: of the session to try, default those of this machine."""
+    findings = []
+    for finding in examine(settings or SparkSettings()):
+        print(finding, flush=True)
+        findings.append(finding)
+    return exit_code(findings)
+
+
 def run(settings: SparkSettings) -> list[Finding]:
-    """Try every component; takes about a minute, most of it Horovod. Raises nothing: what goes wrong is in the findings."""
-    findings = [_java(), _try("numba", _numba), _try("torch", _torch_forward), _try("alerce", _alerce)]
-    findings += _spark(settings)
-    findings += [_try("petastorm", _petastorm), _try("horovod", _horovod)]
-    return findings
+    """Try every component; takes about a minute. Raises nothing: what goes wrong is in the findings."""
+    return list(examine(settings))
 
 
-def report(findings: Sequence[Finding]) -> str:
-    """The findings as a table for a terminal."""
-    return "\n".join(str(finding) for finding in findings)
+def examine(settings: SparkSettings) -> Iterator[Finding]:
+    """One finding after the other, the quick ones first."""
+    yield _java()
+    yield _try("numba", _numba)
+    yield _try("torch", _torch_forward)
+    yield _try("alerce", _alerce)
+    yield from _spark(settings)
+    yield _try("petastorm", _petastorm)
+    yield _try("horovod", _horovod)
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
@@ -97,26 +112,20 @@ def _java() -> Finding:
     return Finding("java", found[1] + found[2], True, home or "on PATH")
 
 
-def _spark(settings: SparkSettings) -> list[Finding]:
+def _spark(settings: SparkSettings) -> Iterator[Finding]:
     """The session, then what needs one."""
     opened: list[SparkSession] = []
-    with tempfile.TemporaryDirectory(prefix="deeprubin-self-test-") as directory:
-        session = spark.session(settings, "self-test")
+    with tempfile.TemporaryDirectory(prefix="deeprubin-self-test-") as directory, contextlib.ExitStack() as stack:
 
         def open_session() -> str:
-            opened.append(session.__enter__())
-            return f"{opened[0].sparkContext.master}, range summed to {_sum_of_range(opened[0])}"
+            opened.append(stack.enter_context(spark.session(settings, "self-test")))
+            _expect(opened[0].range(10).selectExpr("sum(id) AS total").first(), (45,))
+            return f"a session on {opened[0].sparkContext.master}"
 
-        findings = [_try("pyspark", open_session)]
+        yield _try("pyspark", open_session)
         if opened:
-            findings.append(_try("delta-spark", lambda: _delta(opened[0], f"{directory}/table")))
-            findings.append(_try("pyarrow", lambda: _pandas_udf(opened[0])))
-            session.__exit__(None, None, None)
-    return findings
-
-
-def _sum_of_range(session: SparkSession) -> int:
-    return _expect(session.range(10).selectExpr("sum(id) AS total").first(), (45,))[0]
+            yield _try("delta-spark", lambda: _delta(opened[0], f"{directory}/table"))
+            yield _try("pyarrow", lambda: _pandas_udf(opened[0]))
 
 
 def _delta(session: SparkSession, path: str) -> str:
@@ -131,7 +140,8 @@ def _pandas_udf(session: SparkSession) -> str:
     def twice(values: pd.Series) -> pd.Series:
         return values * 2
 
-    doubled = session.range(5).select(pandas_udf(twice, "long")("id").alias("twice")).selectExpr("sum(twice) AS total")
+    as_udf: Any = pandas_udf  # its overloads want pandas' generic Series, which exist only in the stubs
+    doubled = session.range(5).select(as_udf(twice, "long")("id").alias("twice")).selectExpr("sum(twice) AS total")
     _expect(doubled.first(), (20,))
     return "pandas UDF"
 
@@ -168,7 +178,7 @@ def _horovod() -> str:
 
 def _in_process(*arguments: str) -> str:
     """Run this Python with `arguments`; returns the last line it printed."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_importable()), "PYSPARK_PYTHON": sys.executable}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_import_path()), "PYSPARK_PYTHON": sys.executable}
     answer = subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=_PROBE_TIMEOUT_S, env=environment
     )
@@ -179,13 +189,12 @@ def _in_process(*arguments: str) -> str:
     return lines[-1]
 
 
-def _importable() -> Iterator[str]:
+def _import_path() -> Iterator[str]:
     yield str(Path(__file__).resolve().parent.parent)
     if os.environ.get("PYTHONPATH"):
         yield os.environ["PYTHONPATH"]
 
 
-def _expect(found: object, expected: object) -> object:
+def _expect(found: object, expected: object) -> None:
     if found != expected:
         raise NotWorking(f"expected {expected}, found {found}")
-    return found

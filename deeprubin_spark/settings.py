@@ -90,6 +90,8 @@ class TrainingSettings(_Section):
 
     survey: str = Field("plasticc", pattern=r"^\w+$", description="Survey of the labelled light curves")
     label_source: str = Field("plasticc_truth", description="Source of the labels")
+    windows_per_object: int = Field(3, ge=0, description="[1] Truncated copies made of each simulated light curve when it is ingested")
+    min_detections: int = Field(3, ge=3, description="[1] Light curves with fewer measurements are not trained on")
     network: Literal["tcn"] = Field("tcn", description="Network")
     epochs: int = Field(30, ge=1, description="[1] Passes over the training objects")
     batch_size: int = Field(64, ge=1, description="[1] Objects per step and rank")
@@ -97,6 +99,8 @@ class TrainingSettings(_Section):
     seed: int = Field(1, ge=0, description="Seed of weights, folds and order")
     processes: int = Field(2, ge=1, description="[1] Horovod ranks")
     start_timeout_s: int = Field(120, ge=1, description="[s] How long Horovod waits for its ranks")
+    restarts: int = Field(2, ge=0, description="[1] How often a run that lost a rank is started again from its last checkpoint")
+    anomaly_excluded_nights: tuple[str, ...] = Field(("2018-11-29",), description="Nights whose objects the isolation forest does not see")
     publish_to: str = Field("models", description="Directory that receives the published version")
 
 

@@ -1,6 +1,7 @@
 """Fetch the jars that Spark does not ship (Delta, Avro, Kafka) once, into a folder that sessions then load without a network.
 
-    python infra/fetch_jars.py DESTINATION              (`--relock` before it writes the sums instead of comparing them: after a version bump)
+    python infra/fetch_jars.py DESTINATION
+    python infra/fetch_jars.py --relock DESTINATION      write the sums instead of comparing them: after a version bump
 
 Resolved by Spark's own Ivy from Maven Central alone (`ivysettings.xml`, or the file named by IVY_SETTINGS), compared with the SHA-256
 sums of `infra/locks/jars-<pyspark version>.sha256`, and renamed into place as a whole: a folder that exists is complete. Jars that
@@ -97,7 +98,8 @@ def compare(found: str, lock: Path) -> None:
         strange = sorted(set(found.splitlines()) ^ set(expected.splitlines()))
         raise JarsNotFetched(
             f"The fetched jars differ from {lock.name} in {len(strange)} lines; first: {strange[0]}\n"
-            "If you changed the pyspark or delta-spark version on purpose, run `make lock-jars` and commit the new sums; else do not use them."
+            "If you changed the pyspark or delta-spark version on purpose, run `make lock-jars` and commit the new sums; "
+            "otherwise do not use these."
         )
 
 

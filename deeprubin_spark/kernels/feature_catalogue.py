@@ -1,4 +1,4 @@
-"""The light-curve features: name, unit, meaning and group of each, in the order of the columns that `light_curve_features.extract` makes."""
+"""The light-curve features: name, unit, meaning and group of each, in the order in which `light_curve_features.extract` makes them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,13 @@ def _peak() -> list[Feature]:
     return [
         *per_band,
         Feature("peak_lag_gr", "d", "Time of the peak in g minus that in r", "gp_peak", True),
-        Feature("peak_ratio_gr", "1", "F_g / (F_g + F_r), each at its own peak; NULL unless both exceed their standard deviation", "gp_peak", True),
+        Feature(
+            "peak_ratio_gr",
+            "1",
+            "F_g / (F_g + F_r) at their peaks; NULL unless both exceed their standard deviation",
+            "gp_peak",
+            True,
+        ),
         Feature("peak_age", "d", "Time of the last point minus that of the peak of the g + r posterior mean", "gp_peak", True),
     ]
 
@@ -99,8 +105,14 @@ def _variability(b: str) -> list[Feature]:
         Feature(f"amplitude_{b}", "nJy", f"Half the range of the flux in {b}", "variability", False),
         Feature(f"maximum_slope_{b}", "nJy d-1", f"Steepest change between neighbouring points in {b}", "variability", False),
         Feature(f"skew_{b}", "1", f"Skewness of the flux in {b}, unbiased", "variability", True),
-        Feature(f"stetson_k_{b}", "1", f"Stetson's K (1996) in {b}: peakedness of the residuals, 0.798 for a Gaussian", "variability", True),
-        Feature(f"von_neumann_eta_{b}", "1", f"Mean squared step over the variance in {b}: 2 for noise, small for a smooth curve", "variability", True),
+        Feature(f"stetson_k_{b}", "1", f"Stetson's K (1996) of the residuals in {b}: 0.798 for a Gaussian", "variability", True),
+        Feature(
+            f"von_neumann_eta_{b}",
+            "1",
+            f"Mean squared step over the variance in {b}: 2 for noise, 0 if smooth",
+            "variability",
+            True,
+        ),
         Feature(f"excess_variance_{b}", "1", f"(Variance - mean squared error) over the squared mean flux in {b}", "variability", True),
         Feature(f"reduced_chi2_{b}", "1", f"Chi-squared of a constant flux per degree of freedom in {b}", "variability", True),
         Feature(f"percentile_ratio_{b}", "1", f"Flux range from 40 % to 60 % over that from 5 % to 95 % in {b}", "variability", True),

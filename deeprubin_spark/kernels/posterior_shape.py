@@ -44,10 +44,12 @@ def plain_peak_shape(time: FloatArray, flux: FloatArray, peak_time: float, peak_
         return float(abs(earlier[0] + share * (t[i] - earlier[0]) - peak_time))
 
     n_before = int(np.searchsorted(time, peak_time, side="left"))
-    before, after = slice(n_before - 1, None, -1) if n_before else slice(0, 0), slice(int(np.searchsorted(time, peak_time, side="right")), None)
-    widths = np.trapezoid(np.maximum(flux, 0.0), time) / peak_flux
+    before = slice(n_before - 1, None, -1) if n_before else slice(0, 0)
+    after = slice(int(np.searchsorted(time, peak_time, side="right")), None)
+    bright = np.maximum(flux, 0.0)
+    width = np.sum(0.5 * (bright[1:] + bright[:-1]) * np.diff(time)) / peak_flux
     crossings = [crossing(x * peak_flux, side) for side in (before, after) for x in (0.5, 0.2)]
-    return np.array([*crossings, widths, flux.min() / peak_flux, count_peaks(flux, dip * peak_flux)])
+    return np.array([*crossings, width, flux.min() / peak_flux, count_peaks(flux, dip * peak_flux)])
 
 
 @njit(cache=True, nogil=True)
@@ -83,9 +85,7 @@ def _crossing(time: FloatArray, flux: FloatArray, start: int, step: int, peak_ti
 
 
 @njit(cache=True, nogil=True)
-def _shape_objects(
-    time: FloatArray, flux: FloatArray, peak_time: FloatArray, peak_flux: FloatArray, dip: float, out: FloatArray
-) -> None:
+def _shape_objects(time: FloatArray, flux: FloatArray, peak_time: FloatArray, peak_flux: FloatArray, dip: float, out: FloatArray) -> None:
     """`peak_shapes` of every curve; out (B, 7)."""
     for k in range(len(out)):
         t, f, height = time[k], flux[k], peak_flux[k]

@@ -129,9 +129,7 @@ def _statistics(mjd: FloatArray, flux: FloatArray, flux_err: FloatArray, out: Fl
 
 
 @njit(cache=True, nogil=True)
-def _band_objects(
-    offsets: Rows, mjd: FloatArray, bands: Bands, flux: FloatArray, flux_err: FloatArray, band: int, out: FloatArray
-) -> None:
+def _band_objects(offsets: Rows, mjd: FloatArray, bands: Bands, flux: FloatArray, flux_err: FloatArray, band: int, out: FloatArray) -> None:
     """`_statistics` of the points in `band` of every object with at least two of them; out (B, 8)."""
     for k in range(len(out)):
         first, end = offsets[k], offsets[k + 1]

@@ -61,7 +61,8 @@ STEPS = Query(
     """
 SELECT night, job, status,
        max_by(struct(run_id, parent_run_id, exit_code, message, started_at, finished_at, seconds, core_seconds, counts,
-                     model_version, code_version, size(nights) AS n_nights, array_min(nights) AS first_night, array_max(nights) AS last_night),
+                     model_version, code_version, size(nights) AS n_nights,
+                     array_min(nights) AS first_night, array_max(nights) AS last_night),
               finished_at) AS latest
 FROM (SELECT *, explode(nights) AS night FROM {runs} WHERE survey = :survey)
 WHERE night BETWEEN :first AND :last
@@ -179,7 +180,8 @@ LABELLED = Query(
     """
 SELECT s.night, s.model_version, l.source, coalesce(l.latest.`class`, l.latest.label) AS label, s.`class`, count(*) AS objects
 FROM {scores} s
-JOIN (SELECT survey, object_id, source, max_by(struct(label, `class`), labelled_on) AS latest FROM {labels} GROUP BY survey, object_id, source) l
+JOIN (SELECT survey, object_id, source, max_by(struct(label, `class`), labelled_on) AS latest
+      FROM {labels} GROUP BY survey, object_id, source) l
   ON l.survey = s.survey AND l.object_id = s.object_id
 WHERE s.survey = :survey AND s.night BETWEEN :first AND :last AND s.status = 'scored'
 GROUP BY s.night, s.model_version, l.source, label, s.`class`

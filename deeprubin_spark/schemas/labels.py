@@ -16,5 +16,5 @@ LABELS = Table(
         Column("class", "string", doc="Class of our taxonomy it maps to; NULL where none fits"),
         Column("probability", "double", unit="1", ucd="stat.probability", doc="The source's own probability; NULL for a statement of fact"),
     ),
-    checks={"probability": "probability BETWEEN 0 AND 1"},
+    checks={"probability": "probability IS NULL OR probability BETWEEN 0 AND 1"},
 )

@@ -31,7 +31,7 @@ SCORES = Table(
         Column("epistemic", "float", unit="nat", doc="Entropy of the mean minus mean entropy over those draws: what better data would settle"),
         Column("n_detections", "int", unit="1", doc="Detections known on that night"),
     ),
-    checks={"probability": "p_class BETWEEN 0 AND 1", "scored or why not": "(status = 'scored') = (reason IS NULL)"},
+    checks={"probability": "p_class IS NULL OR p_class BETWEEN 0 AND 1", "scored or why not": "(status = 'scored') = (reason IS NULL)"},
 )
 
 ANOMALIES = Table(

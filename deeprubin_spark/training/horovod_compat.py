@@ -1,7 +1,8 @@
 """Horovod on Spark, and what it needs on a current stack. The only file that touches it.
 
-Horovod 0.28.1 runs unchanged on Spark 4.1 and torch 2.12 once built against that torch (infra/build_horovod.sh); what is left is to refuse other versions, to keep its
-traffic where it belongs, and to turn its failures into ours. Only the training job and its ranks import this module.
+Horovod 0.28.1 runs unchanged on Spark 4.1 and torch 2.12 once built against that torch (infra/build_horovod.sh); what is left is to refuse
+other versions, to keep its traffic where it belongs, and to turn its failures into ours. Only the training job and its ranks import this
+module.
 
 A rank is a process of its own under a Spark task: it needs the same Python environment and this package installed there, for neither a zip
 given to `--py-files` nor a notebook's modules reach it. Spark Connect cannot run it, hence on Databricks a dedicated cluster.
@@ -9,6 +10,7 @@ given to `--py-files` nor a notebook's modules reach it. Spark Connect cannot ru
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import sys
@@ -24,14 +26,14 @@ from deeprubin_spark.training.petastorm_compat import check_versions
 
 Result = TypeVar("Result")
 
-# Versions that tests/spark/test_horovod.py was run with; a shorter version stands for all that begin with it.
+# Versions that tests/spark/test_self_test.py was run with; a shorter version stands for all that begin with it.
 TESTED = {"horovod": "0.28.1", "torch": "2.12", "pyspark": "4.1"}
 # One thread per rank: the cores belong to Spark's tasks, and sums over threads come in no fixed order, which would change the losses.
 _RANK_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def run_on_spark(function: Callable[..., Result], arguments: Sequence[Any], *, processes: int, start_timeout_s: int) -> list[Result]:
-    """Run `function(*arguments)` in `processes` ranks at once, each under a Spark task of the active session; returns their results by rank.
+    """Run `function(*arguments)` in `processes` ranks at once, each under a Spark task of the active session; returns the results by rank.
 
     function: of an importable module; it calls `collective()` first.   arguments, results: anything that pickles, small.
     start_timeout_s: [s] how long to wait for that many free task slots.
@@ -40,7 +42,10 @@ def run_on_spark(function: Callable[..., Result], arguments: Sequence[Any], *, p
     check_versions(TESTED, importlib.metadata.version)
     context = SparkContext._active_spark_context
     if context is None:
-        raise ConfigError("Horovod needs a classic Spark session in this process, found none (or Spark Connect); use local[*], a cluster, or a dedicated one")
+        raise ConfigError(
+            "Horovod needs a classic Spark session in this process, found none, or Spark Connect; use local[*], a cluster, or on "
+            "Databricks a dedicated one."
+        )
     import horovod.spark
     from horovod.runner.common.util.timeout import TimeoutException
 
@@ -60,21 +65,23 @@ def run_on_spark(function: Callable[..., Result], arguments: Sequence[Any], *, p
         )
     except TimeoutException as error:
         raise RetryableError(
-            f"Horovod: {processes} ranks did not start within {start_timeout_s} s. Each needs a free task slot ({context.defaultParallelism} in all "
-            f"on {context.master}); free some, lower training.processes, or raise training.start_timeout_s. {error}"
+            f"Horovod: {processes} ranks did not start within {start_timeout_s} s. Each needs a free task slot of "
+            f"{context.defaultParallelism} on {context.master}; free some, lower training.processes, or raise "
+            f"training.start_timeout_s. {error}"
         ) from error
     except RuntimeError as error:
-        raise RetryableError(f"Horovod: a rank failed ({error}); its own message is above. The same command resumes from the last checkpoint.") from error
+        raise RetryableError(
+            f"Horovod: a rank failed ({error}); its own message is above. The same command resumes from the last checkpoint."
+        ) from error
     return results
 
 
 def collective() -> ModuleType:
     """Horovod's torch interface with this process joined to the ring: `allreduce`, `rank()`, `size()`, ... Call it in a rank."""
     check_versions(TESTED, importlib.metadata.version)
-    import horovod.torch
-
-    horovod.torch.init()
-    return horovod.torch
+    ring = importlib.import_module("horovod.torch")
+    ring.init()
+    return ring
 
 
 def _interfaces(driver_host: str) -> set[str] | None:

@@ -1,17 +1,18 @@
 """Petastorm, and what makes it right on current pyarrow and numpy. The only file that touches it.
 
-Petastorm 0.13.1 was written for a Parquet interface that pyarrow dropped at version 15, and it can lose epochs. `install()` mends both, in this process only:
+Petastorm 0.13.1 was written for a Parquet interface that pyarrow dropped at version 15, and it can lose epochs. `install()` mends both, in
+this process only:
 
-1. It gives Petastorm the slice of that interface which `make_batch_reader` uses on a list of files: `pyarrow.filesystem`, `pyarrow.hdfs`,
-   `ParquetDataset` with `.pieces`, `ParquetDatasetPiece`; and `np.unicode_`, `np.string_` of numpy 1. Only what Petastorm sees is
-   replaced: `pyarrow.parquet` itself stays as it is.
-2. Its thread pool asks "is every worker idle?" and only then "has the ventilator handed out everything?". A ventilator that hands out all its
-   row groups between the two questions ends the epoch with nothing read, in 1 to 8 % of openings on a busy machine. Asked the other way round
-   the answer is right, because a finished ventilator stays finished.
+1. It gives Petastorm the slice of that interface which `make_batch_reader` uses on a list of files: `pyarrow.filesystem`,
+   `pyarrow.hdfs`, `ParquetDataset` with `.pieces`, `ParquetDatasetPiece`; and `np.unicode_`, `np.string_` of numpy 1. Only what
+   Petastorm sees is replaced: `pyarrow.parquet` itself stays as it is.
+2. Its thread pool asks "is every worker idle?" and only then "has the ventilator handed out everything?". A ventilator that hands out
+   all its row groups between the two questions ends the epoch with nothing read, in 1 to 8 % of openings on a busy machine. Asked the
+   other way round the answer is right, because a finished ventilator stays finished.
 
 Since such a loss is silent, `read_epoch` also counts what it read. Only training processes import this module: what it does to a process
-cannot be undone there. Left out, since nothing here needs it: `make_reader`, partitioned folders, process pools (their children import Petastorm
-before any of our code), hdfs://.
+cannot be undone there. Left out, since nothing here needs it: `make_reader`, partitioned folders, process pools (their children import
+Petastorm before any of our code), hdfs://.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +33,7 @@ from fsspec.implementations.local import LocalFileSystem as FsspecLocalFileSyste
 
 from deeprubin_spark.errors import ConfigError, DataGateError
 
-# Versions that tests/spark/test_petastorm.py was run with; a shorter version stands for all that begin with it.
+# Versions that tests/unit/test_petastorm_compat.py was run with; a shorter version stands for all that begin with it.
 TESTED = {"petastorm": "0.13.1", "pyarrow": "26.0", "numpy": "2.4"}
 _READS_PARQUET = ("petastorm.reader", "petastorm.arrow_reader_worker", "petastorm.etl.dataset_metadata")
 
@@ -63,8 +65,8 @@ def check_versions(tested: dict[str, str], installed: Callable[[str], str]) -> N
         parts = wanted.split(".")
         if found.split("+")[0].split(".")[: len(parts)] != parts:
             raise ConfigError(
-                f"{distribution}: expected {wanted}, which training was tested with, found {found}; `make setup-train` installs it. To move on, "
-                f"change TESTED in {__name__} and run the training tests."
+                f"{distribution}: expected {wanted}, which training was tested with, found {found}; `make setup-train` installs it. "
+                f"To move on, change TESTED in {__name__} and run the training tests."
             )
 
 
@@ -86,7 +88,7 @@ def read_epoch(
     seen = 0
     # One reader per epoch: a reader shuffles once and repeats that order. Its seed 0 would mean "no seed". One worker keeps the order.
     reader = make_batch_reader(
-        list(files),
+        [_decoded(url) for url in files],
         schema_fields=[f"^{re.escape(name)}$" for name in columns],
         seed=epoch + 1,
         shuffle_row_groups=True,
@@ -106,8 +108,8 @@ def read_epoch(
         reader.join()
     if seen != rows:
         raise DataGateError(
-            f"epoch {epoch}, rank {rank} of {ranks}: expected {rows} rows of {len(files)} files, first {files[0]}, but read {seen}. The training set "
-            "changed under the run, or Petastorm lost a row group; export it again and resume from the last checkpoint."
+            f"epoch {epoch}, rank {rank} of {ranks}: expected {rows} rows of {len(files)} files, first {files[0]}, but read {seen}. "
+            "The training set changed under the run, or Petastorm lost a row group; export it again and resume from the last checkpoint."
         )
 
 
@@ -125,7 +127,11 @@ class Piece:
     """pyarrow 14's ParquetDatasetPiece: one file, or one row group of it."""
 
     def __init__(
-        self, path: str, open_file_func: Callable[[str], BinaryIO], row_group: int | None = None, partition_keys: Iterable[tuple[str, int]] = ()
+        self,
+        path: str,
+        open_file_func: Callable[[str], BinaryIO],
+        row_group: int | None = None,
+        partition_keys: Iterable[tuple[str, int]] = (),
     ) -> None:
         self.path, self.open_file_func, self.row_group = path, open_file_func, row_group
         self.partition_keys = list(partition_keys)
@@ -158,9 +164,16 @@ class Dataset:
         filters: None = None,
     ) -> None:
         if isinstance(path_or_paths, str) or filters is not None:
-            raise ConfigError(f"petastorm: expected a list of Parquet files without filters, found {path_or_paths!r}; pass the table's files one by one")
+            raise ConfigError(
+                f"petastorm: expected a list of Parquet files without filters, found {path_or_paths!r}; pass the table's files one by one"
+            )
         self.fs, self.paths = filesystem, path_or_paths
         self.pieces = [Piece(path, filesystem.open) for path in path_or_paths]
+
+
+def _decoded(url: str) -> str:
+    """Spark's `inputFiles` writes a space as %20; Petastorm takes a local file's URL literally."""
+    return unquote(url) if url.startswith("file:") else url
 
 
 def _bring_back_old_names() -> None:

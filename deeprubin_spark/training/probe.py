@@ -1,12 +1,13 @@
 """Use Petastorm or Horovod once, in a process that does nothing else: `deeprubin self-test` runs
 
-    python -m deeprubin_spark.training.probe petastorm FILE_URL       a file of 20 rows, column `row`, in 4 row groups
-    python -m deeprubin_spark.training.probe horovod
+python -m deeprubin_spark.training.probe petastorm FILE_URL       a file of 20 rows, column `row`, in 4 row groups
+python -m deeprubin_spark.training.probe horovod
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from deeprubin_spark.errors import DataGateError
 
@@ -30,15 +31,12 @@ def petastorm(url: str) -> str:
 
 def horovod() -> str:
     """Sum the ranks' numbers in two processes under Spark; returns what was seen. Raises DataGateError if a rank has another sum."""
-    from pyspark.sql import SparkSession
-
+    from deeprubin_spark import spark
+    from deeprubin_spark.settings import SparkSettings
     from deeprubin_spark.training import horovod_compat
 
-    session = SparkSession.builder.master(f"local[{RANKS}]").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1").getOrCreate()
-    try:
+    with spark.session(SparkSettings(master=f"local[{RANKS}]", driver_memory="1g"), "probe"):
         sums = horovod_compat.run_on_spark(sum_of_ranks, (), processes=RANKS, start_timeout_s=60)
-    finally:
-        session.stop()
     if sums != [3.0, 3.0]:
         raise DataGateError(f"Horovod: expected the sum of 1 and 2 from both ranks, got {sums}")
     return "allreduce of two processes under Spark"
@@ -54,8 +52,10 @@ def sum_of_ranks() -> float:
     return float(ring.allreduce(torch.tensor([ring.rank() + 1.0]), op=ring.Sum).item())
 
 
+PROBES: dict[str, Callable[..., str]] = {"petastorm": petastorm, "horovod": horovod}
+
 if __name__ == "__main__":
     # By its real name, so that ranks can import what they are sent.
     from deeprubin_spark.training import probe
 
-    print({"petastorm": probe.petastorm, "horovod": probe.horovod}[sys.argv[1]](*sys.argv[2:]))
+    print(probe.PROBES[sys.argv[1]](*sys.argv[2:]))

@@ -1,0 +1,1 @@
+"""Surveys, brokers and published data sets become rows of the contract's tables."""

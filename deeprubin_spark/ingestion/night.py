@@ -1,0 +1,160 @@
+"""The ledger of an ingested night: what was read, what was kept, and whether that is good enough."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from deeprubin_spark import quality
+from deeprubin_spark.errors import DataGateError, NoInputError
+from deeprubin_spark.ingestion.archive import Source, in_tasks
+from deeprubin_spark.ingestion.packets import ROW_SPARK, Wanted, read_packets
+from deeprubin_spark.runs import Run
+from deeprubin_spark.schemas import ALERTS_ZTF, CUTOUTS, QUARANTINE
+from deeprubin_spark.schemas.contract import Table
+
+_SURVEY = "ztf"
+_TASKS_A_SHUFFLE_PARTITION = 4
+
+
+class Tally(NamedTuple):
+    """How many rows of a night came out one way; `members` sums the packets that 'source' rows say they read."""
+
+    night: dt.date
+    outcome: str
+    reason: str | None
+    rows: int
+    members: int
+
+
+def ingest(run: Run, found: Sequence[Source]) -> None:
+    """Read `found` into `alerts_ztf` and `quarantine` (and `cutouts` if asked), fill `run.counts`, then let the gates speak.
+
+    DataGateError, after everything readable is written, for a damaged archive, one whose name contradicts its packets, or too many bad
+    packets; NoInputError where sources without a date hold nothing of these nights.
+    """
+    rows = read(run, found).persist(StorageLevel.DISK_ONLY)  # decoded once, read by each table's write; never in memory
+    try:
+        tallies = _tally(rows)
+        nights = _nights_read(run, found, tallies)
+        kept, duplicates = _without_repeats(rows)
+        _write(run, kept, rows, nights, found)
+        _count(run, tallies, nights, duplicates)
+        _gates(run, rows, tallies)
+    finally:
+        rows.unpersist()
+
+
+def written_tables(run: Run) -> tuple[Table, ...]:
+    """The tables whose slices a run replaces."""
+    return (ALERTS_ZTF, QUARANTINE, CUTOUTS) if run.settings.ingest.cutouts == "keep" else (ALERTS_ZTF, QUARANTINE)
+
+
+def read(run: Run, found: Sequence[Source]) -> DataFrame:
+    """One row for each packet and source, as `packets.ROW`; a task holds one batch of alerts at a time, however large its archive."""
+    tasks = in_tasks(found, _TASKS_A_SHUFFLE_PARTITION * run.settings.spark.shuffle_partitions)
+    wanted = Wanted(frozenset(run.nights), run.nights[0], frozenset(run.settings.ingest.programids), run.settings.ingest.cutouts)
+    return run.session.range(0, len(tasks), 1, len(tasks)).mapInArrow(read_packets(tasks, wanted), ROW_SPARK)
+
+
+def _tally(rows: DataFrame) -> tuple[Tally, ...]:
+    """Bounded by the nights of one run, whatever the number of alerts."""
+    counted = rows.groupBy("night", "outcome", "reason").agg(F.count("*").alias("rows"), F.sum("sequence").alias("members"))
+    return tuple(Tally(**row.asDict()) for row in counted.collect())
+
+
+def _sum(tallies: Sequence[Tally], *outcomes: str) -> int:
+    return sum(tally.rows for tally in tallies if tally.outcome in outcomes)
+
+
+def _nights_read(run: Run, found: Sequence[Source], tallies: Sequence[Tally]) -> tuple[dt.date, ...]:
+    """Nights whose slices are replaced: those of dated archives, and those of which the other sources turned out to hold alerts."""
+    nights = {source.night for source in found if source.night} | {tally.night for tally in tallies if tally.outcome == "kept"}
+    if not nights and not _sum(tallies, "quarantined", "archive"):
+        names = ", ".join(source.name for source in found[:5])
+        n_packets = _sum(tallies, "other_night", "excluded")
+        raise NoInputError(f"{ALERTS_ZTF.name}: none of the {n_packets} packets in {names} is of the nights and programmes asked for")
+    return tuple(sorted(nights))
+
+
+def _without_repeats(rows: DataFrame) -> tuple[DataFrame, int]:
+    """Kept alerts, of each candid of a night only the first in the order of sources, and how many copies that leaves out.
+
+    Only ids are shuffled; whole rows are filtered where they are.
+    """
+    kept = rows.where(F.col("outcome") == "kept")
+    place = F.struct("ordinal", "sequence")
+    ids = kept.groupBy("night", "candid").agg(F.min(place).alias("first"), F.count("*").alias("copies"))
+    repeated = ids.where(F.col("copies") > 1)
+    found = repeated.agg(F.sum(F.col("copies") - 1).alias("extra")).first()
+    extra = int(found["extra"] or 0) if found else 0
+    if not extra:
+        return kept, 0
+    joined = kept.join(F.broadcast(repeated.select("night", "candid", "first")), ["night", "candid"], "left")
+    return joined.where(F.col("first").isNull() | (F.col("first") == place)).drop("first"), extra
+
+
+def _write(run: Run, kept: DataFrame, rows: DataFrame, nights: Sequence[dt.date], found: Sequence[Source]) -> None:
+    if nights:
+        run.replace_slice(ALERTS_ZTF, kept.select(*ALERTS_ZTF.names), nights=nights)
+    if nights and run.settings.ingest.cutouts == "keep":
+        stamps = kept.withColumns({"survey": F.lit(_SURVEY), "source_id": F.col("candid")}).select(*CUTOUTS.names)
+        run.replace_slice(CUTOUTS, stamps, nights=nights, survey=_SURVEY)
+    bad = rows.where(F.col("outcome").isin("quarantined", "archive")).withColumn("survey", F.lit(_SURVEY))
+    run.replace_slice(QUARANTINE, bad.select(*QUARANTINE.names), nights=_quarantine_nights(run, nights, found), survey=_SURVEY)
+
+
+def _quarantine_nights(run: Run, nights: Sequence[dt.date], found: Sequence[Source]) -> tuple[dt.date, ...]:
+    """Undecodable packets without a dated archive lie under the first night asked for, so that slice is replaced too."""
+    undated = any(source.night is None for source in found)
+    return tuple(sorted({*nights, run.nights[0]})) if undated else tuple(nights)
+
+
+def _count(run: Run, tallies: Sequence[Tally], nights: Sequence[dt.date], duplicates: int) -> None:
+    """The ledger. `members` is the readers' own count and `kept` what lies in the table, so that the balance means something."""
+    run.counts.update(
+        members=sum(tally.members for tally in tallies if tally.outcome == "source"),
+        kept=run.warehouse.read(ALERTS_ZTF, nights=nights).count(),
+        duplicates=duplicates,
+        excluded=_sum(tallies, "excluded"),
+        quarantined=_sum(tallies, "quarantined"),
+        other_night=_sum(tallies, "other_night"),
+    )
+    quality.require_balance(ALERTS_ZTF.name, run.counts["members"], **{name: n for name, n in run.counts.items() if name != "members"})
+
+
+def _gates(run: Run, rows: DataFrame, tallies: Sequence[Tally]) -> None:
+    if n_damaged := _sum(tallies, "archive"):
+        raise DataGateError(
+            f"{ALERTS_ZTF.name}: {n_damaged} damaged archive{'s' if n_damaged > 1 else ''}. First: {_first(rows, F.col('outcome') == 'archive')}. "
+            "What could be read is in the table, the damage in quarantine; fetch the archive again and re-run."
+        )
+    if n_contradicting := sum(tally.rows for tally in tallies if tally.reason == "wrong_night"):
+        raise DataGateError(
+            f"{ALERTS_ZTF.name}: {n_contradicting} packets are not of the night in their archive's name. "
+            f"First: {_first(rows, F.col('reason') == 'wrong_night')}. They are in quarantine; rename the archive to its night and re-run."
+        )
+    limit = run.settings.ingest.max_bad_fraction
+    for night in sorted({tally.night for tally in tallies if tally.outcome == "quarantined"}):
+        of_night = [tally for tally in tallies if tally.night == night]
+        bad, total = _sum(of_night, "quarantined"), _sum(of_night, "kept", "excluded", "quarantined")
+        example = ""
+        if bad > limit * total:
+            of_this_night = (F.col("outcome") == "quarantined") & (F.col("night") == F.lit(night))
+            example = f"{_first(rows, of_this_night)}. They are in quarantine"
+        where = f"{ALERTS_ZTF.name} {night}"
+        quality.require_at_most(where, "packets could not be used", bad, total, limit, "ingest.max_bad_fraction", example)
+
+
+def _first(rows: DataFrame, condition: Column) -> str:
+    """Where and what the first row is for which `condition` holds."""
+    row = rows.where(condition).orderBy("ordinal", "sequence").select("source", "member", "byte_offset", "reason", "detail").first()
+    if row is None:
+        return ""
+    where = f"{row['source']} :: {row['member']}" if row["member"] else row["source"]
+    return f"{where}, byte {row['byte_offset']}: {row['reason']}: {row['detail']}"

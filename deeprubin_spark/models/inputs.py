@@ -1,0 +1,126 @@
+"""Feature rows to what networks read: scaled feature values, and the Gaussian process on its grid as channels.
+
+Nothing here depends on how bright an object is: features are scale-free, and the grid is divided by the object's own highest flux.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeprubin_spark.kernels.feature_catalogue import FEATURES
+
+# How often a survey looked differs by field, and fields by class, in simulations: a network would learn the cadence instead of the sky.
+_COUNTS_OF_VISITS = {"n_g", "n_r"}
+MODEL_FEATURES: tuple[str, ...] = tuple(f.name for f in FEATURES if f.scale_free and f.name not in _COUNTS_OF_VISITS)
+
+CHANNELS: tuple[str, ...] = ("mean_g", "mean_r", "sd_g", "sd_r", "time", "hidden")
+CLIP = 4.0  # of the scaled values: 27 spreads from the centre
+RANGE_QUANTILES = (0.005, 0.995)
+MAX_OUTSIDE_SHARE = 0.10  # [1] of the known features
+N_PATTERNS = 64
+_CORRELATED_STEPS = 4.0  # of the grid's 64: about a timescale, over which errors of a smooth curve go together
+_BAND_CORRELATION = 0.9  # of posterior errors in g and r: 1400 Angstrom apart, of the 6000 over which the process correlates
+_TIME_UNIT = 10.0  # [d]
+
+FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FeatureRows:
+    """B rows of `features` with status ok, as arrays.
+
+    values : (B, F) in the order of the model's features, NaN where NULL      grid_time : (B, T) [d]
+    grid_mean, grid_sd : (B, 2, T) [nJy] in g and r. ValueError where the shapes do not fit together.
+    """
+
+    values: NDArray[np.floating]
+    grid_time: NDArray[np.floating]
+    grid_mean: NDArray[np.floating]
+    grid_sd: NDArray[np.floating]
+
+    def __post_init__(self) -> None:
+        n_rows, n_steps = self.grid_time.shape
+        shapes = {"grid_mean": self.grid_mean.shape, "grid_sd": self.grid_sd.shape}
+        if self.values.ndim != 2 or len(self.values) != n_rows or any(shape != (n_rows, 2, n_steps) for shape in shapes.values()):
+            raise ValueError(f"feature rows: {n_rows} rows of 2 bands x {n_steps} times expected, found values {self.values.shape}, {shapes}")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: NDArray[np.integer] | slice) -> FeatureRows:
+        """The named rows, in that order."""
+        return FeatureRows(self.values[rows], self.grid_time[rows], self.grid_mean[rows], self.grid_sd[rows])
+
+
+@dataclass(frozen=True)
+class FeatureScaler:
+    """What the training fold says about each feature: (F,) float64 each.
+
+    centre, spread : median and interquartile range / 1.349      lowest, highest : the quantiles RANGE_QUANTILES
+    """
+
+    centre: FloatArray
+    spread: FloatArray
+    lowest: FloatArray
+    highest: FloatArray
+
+    @classmethod
+    def fit(cls, values: NDArray[np.floating]) -> FeatureScaler:
+        """From the training fold's values (N, F), NaN where missing. A feature never seen, or always the same, gets a spread of 1."""
+        known = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
+        never = np.isnan(known).all(axis=0)
+        known[:, never] = 0.0
+        low, q25, centre, q75, high = np.nanquantile(known, [RANGE_QUANTILES[0], 0.25, 0.5, 0.75, RANGE_QUANTILES[1]], axis=0)
+        spread = (q75 - q25) / 1.349
+        spread = np.where(spread > 0.0, spread, (high - low) / 5.15)
+        return cls(centre, np.where(spread > 0.0, spread, 1.0), np.where(never, -np.inf, low), np.where(never, np.inf, high))
+
+    def scaled(self, values: NDArray[np.floating]) -> Float32Array:
+        """asinh((x - centre) / spread), clipped to +-CLIP; missing values at the centre, 0.  (B, F) to (B, F) float32."""
+        spreads = (np.asarray(values, np.float64) - self.centre) / self.spread
+        filled = np.where(np.isnan(spreads), 0.0, spreads)
+        return np.clip(np.arcsinh(filled), -CLIP, CLIP).astype(np.float32)
+
+    def outside_share(self, values: NDArray[np.floating]) -> FloatArray:
+        """Share of an object's known features that lie outside the training fold's quantiles RANGE_QUANTILES.  (B, F) to (B,) [1]."""
+        known = np.isfinite(values)
+        tolerance = 1e-6 * self.spread
+        outside = known & ((values < self.lowest - tolerance) | (values > self.highest + tolerance))
+        share: FloatArray = outside.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        return share
+
+
+def channels(rows: FeatureRows) -> Float32Array:
+    """The grid as (B, 6, T) float32: mean in g and r, sd in g and r, all over the highest |mean|; asinh(t / 10 d) / 4; and 0 for `hidden`."""
+    scale = np.abs(rows.grid_mean).max(axis=(1, 2), keepdims=True)
+    scale = np.where(scale > 0.0, scale, 1.0)
+    time = np.arcsinh(rows.grid_time / _TIME_UNIT)[:, None] / 4.0
+    return np.concatenate([rows.grid_mean / scale, rows.grid_sd / scale, time, np.zeros_like(time)], axis=1).astype(np.float32)
+
+
+def noise_patterns(n_steps: int, seed: int) -> Float32Array:
+    """N_PATTERNS draws of unit-variance errors, smooth in time and alike in both bands: (N_PATTERNS, 2, T) float32.
+
+    The posterior's covariance between times is not kept in `features`, only its diagonal; a squared exponential over 4 grid steps stands for it.
+    """
+    steps = np.arange(n_steps)
+    correlation = np.exp(-0.5 * ((steps[:, None] - steps) / _CORRELATED_STEPS) ** 2) + 1e-6 * np.eye(n_steps)
+    smooth = np.random.default_rng(seed).standard_normal((N_PATTERNS, 2, n_steps)) @ np.linalg.cholesky(correlation).T
+    smooth[:, 1] = _BAND_CORRELATION * smooth[:, 0] + np.sqrt(1.0 - _BAND_CORRELATION**2) * smooth[:, 1]
+    return smooth.astype(np.float32)
+
+
+def redrawn(made: Float32Array, patterns: Float32Array, strength: Float32Array | float) -> Float32Array:
+    """Channels whose means moved within their errors:  m' = m + kappa s e,  s' = s sqrt(1 + kappa^2).
+
+    made : (B, 6, T)      patterns, e : (B, 2, T) or (2, T)      strength, kappa : (B,) or a number. A curve moved by kappa sd is that much less certain.
+    """
+    kappa = np.asarray(strength, np.float32).reshape(-1, 1, 1)
+    moved = made.copy()
+    moved[:, :2] += kappa * made[:, 2:4] * patterns
+    moved[:, 2:4] *= np.sqrt(1.0 + kappa**2)
+    return moved

@@ -1,0 +1,263 @@
+"""A published model: a directory with a manifest and safetensors files, no pickle, and all that scoring asks of it.
+
+manifest.json        what it is: version, contract, features, classes, training data, metrics, temperature, and the SHA-256 of every other file
+network.safetensors  weights        inputs.safetensors  scaling of the features, noise patterns        forest.safetensors  isolation forest
+
+A `PublishedModel` holds the files' bytes, so it travels to Python workers whole, and a worker builds its network once, however many tasks it runs.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from deeprubin_spark.errors import ModelError
+from deeprubin_spark.models.forest import AnomalyForest
+from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, MODEL_FEATURES, FeatureRows, FeatureScaler, Float32Array, channels, redrawn
+from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # not there in Python 3.10
+
+FORMAT = 1  # of the directory
+MANIFEST = "manifest.json"
+N_DRAWS = 8
+_BLOCK = 64  # rows computed together, always: sums in another order would give another last digit
+
+FloatArray = NDArray[np.float64]
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Of B objects: probabilities (B, C) that sum to 1; aleatoric and epistemic parts of the entropy, (B,) [nat]."""
+
+    probabilities: FloatArray
+    aleatoric: FloatArray
+    epistemic: FloatArray
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What training makes and a published directory holds. `patterns`: (K, 2, T), see `inputs.noise_patterns`."""
+
+    network: LightCurveTcn
+    scaler: FeatureScaler
+    forest: AnomalyForest
+    patterns: Float32Array
+    temperature: float
+
+
+class PublishedModel:
+    """A model read from its files. Everything it computes depends on a row alone, not on the rows beside it."""
+
+    def __init__(self, files: Files) -> None:
+        """ModelError where the files are not what the manifest says."""
+        self._files = dict(files)
+        self.manifest = _manifest(files)
+        self.version: str = self.manifest["version"]
+        self.features: tuple[str, ...] = tuple(self.manifest["features"])
+        self.classes: tuple[str, ...] = tuple(self.manifest["classes"])
+        self.parts = _parts(files, self.manifest)
+        torch.set_num_threads(1)  # kernels are single-threaded: the cores belong to Spark's tasks
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _in_this_process, (tuple(sorted(self._files.items())),)
+
+    def predict(self, rows: FeatureRows) -> Prediction:
+        """Class probabilities, the mean over N_DRAWS redrawings of the light curve within its errors.
+
+        p = mean_k p_k,   aleatoric = mean_k H(p_k),   epistemic = H(p) - aleatoric >= 0,   H(p) = -sum_c p_c ln p_c
+
+        Every object is redrawn along the same noise patterns, so its probabilities never depend on where it stands. rows: status ok.
+        """
+        made = [self._predict_block(rows.take(slice(start, start + _BLOCK))) for start in range(0, len(rows), _BLOCK)]
+        draws = np.concatenate([np.zeros((N_DRAWS, 0, len(self.classes))), *made], axis=1)
+        mean = draws.mean(axis=0)
+        mean /= np.maximum(mean.sum(axis=1, keepdims=True), 1e-300)
+        aleatoric = _entropy(draws).mean(axis=0)
+        return Prediction(mean, aleatoric, np.maximum(_entropy(mean) - aleatoric, 0.0))
+
+    def outside_training_range(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Whether more than a tenth of an object's known features lie outside the central 99 % of the training fold.  (B, F) to (B,)."""
+        return self.parts.scaler.outside_share(values) > MAX_OUTSIDE_SHARE
+
+    def anomaly(self, values: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+        """Isolation-forest score (B,), about 0.5 usual to 1 odd, and each feature's share in it (B, F): see `AnomalyForest.score`."""
+        return self.parts.forest.score(values)
+
+    def logits(self, rows: FeatureRows) -> FloatArray:
+        """The network's raw output (B, C) for the light curves as they are: what a temperature is fitted to."""
+        blocks = [rows.take(slice(start, start + _BLOCK)) for start in range(0, len(rows), _BLOCK)]
+        made = [self._forward(channels(block), self.parts.scaler.scaled(block.values)) for block in blocks]
+        return np.concatenate([np.zeros((0, len(self.classes))), *made])
+
+    def _predict_block(self, rows: FeatureRows) -> FloatArray:
+        """(K, B, C) probabilities of up to _BLOCK rows."""
+        made, features = channels(rows), self.parts.scaler.scaled(rows.values)
+        logits = np.stack([self._forward(redrawn(made, pattern, 1.0), features) for pattern in self.parts.patterns[:N_DRAWS]])
+        logits /= self.parts.temperature
+        raised = np.exp(logits - logits.max(axis=2, keepdims=True))
+        probabilities: FloatArray = raised / raised.sum(axis=2, keepdims=True)
+        return probabilities
+
+    def _forward(self, made: Float32Array, features: Float32Array) -> FloatArray:
+        """Logits (B, C) of up to _BLOCK rows, computed as a full block."""
+        n_rows = len(made)
+        padding = _BLOCK - n_rows
+        full_channels = np.concatenate([made, np.zeros((padding, *made.shape[1:]), np.float32)])
+        full_features = np.concatenate([features, np.zeros((padding, features.shape[1]), np.float32)])
+        with torch.inference_mode():
+            logits, _, _ = self.parts.network(torch.from_numpy(full_channels), torch.from_numpy(full_features))
+        return logits[:n_rows].double().numpy()
+
+
+def save(directory: Path, manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
+    """Write the directory, complete or not at all, over an older one of that name. Returns the model as scoring will see it.
+
+    manifest: version, contract_version, feature_set and whatever else is to be told; features, classes, sizes and hashes are added.
+    """
+    scaler = parts.scaler
+    arrays = {"centre": scaler.centre, "spread": scaler.spread, "lowest": scaler.lowest, "highest": scaler.highest, "patterns": parts.patterns[:N_DRAWS]}
+    files = {
+        "network.safetensors": save_tensors({name: tensor.contiguous() for name, tensor in parts.network.state_dict().items()}),
+        "inputs.safetensors": save_arrays(arrays),
+        "forest.safetensors": save_arrays(parts.forest.arrays()),
+    }
+    told = {
+        **manifest,
+        "format": FORMAT,
+        "features": list(MODEL_FEATURES),
+        "classes": list(CLASS_NAMES),
+        "network": {"kind": "tcn", **parts.network.shape.as_dict()},
+        "calibration": {"temperature": parts.temperature},
+        "range_rule": f"outside where more than {MAX_OUTSIDE_SHARE:.0%} of the known features lie outside the training fold's 0.5 % and 99.5 % quantiles",
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    files[MANIFEST] = (json.dumps(told, indent=1, sort_keys=True) + "\n").encode()
+    model = PublishedModel(files)
+    _write(directory, files)
+    return model
+
+
+def load(directory: Path | Traversable, *, contract_version: int, feature_set: str) -> PublishedModel:
+    """The model in `directory`. ModelError (exit 69) where it is missing, damaged, or made for another contract, feature set or taxonomy."""
+    if not directory.joinpath(MANIFEST).is_file():
+        raise ModelError(f"{directory}: expected a published model, found no {MANIFEST}; train one, or set scoring.models_path and scoring.model")
+    manifest = _parsed(directory.joinpath(MANIFEST).read_bytes(), str(directory))
+    expected = {
+        "format": FORMAT,
+        "contract_version": contract_version,
+        "feature_set": feature_set,
+        "features": list(MODEL_FEATURES),
+        "classes": list(CLASS_NAMES),
+    }
+    for name, value in expected.items():
+        if manifest.get(name) != value:
+            raise ModelError(
+                f"{directory}: made for another contract: {name} expected {_short(value)}, found {_short(manifest.get(name))}; train a version with this "
+                "release, or use the release that made it"
+            )
+    names = [MANIFEST, *manifest.get("files", {})]
+    missing = [name for name in names if not directory.joinpath(name).is_file()]
+    if missing:
+        raise ModelError(f"{directory}: damaged: {', '.join(missing)} not there; copy the directory again or train it anew")
+    try:
+        return _in_this_process(tuple(sorted((name, directory.joinpath(name).read_bytes()) for name in names)))
+    except ModelError as error:
+        raise ModelError(f"{directory}: {error}") from error
+
+
+def find(models_path: str, version: str = "") -> Path | Traversable:
+    """Directory of a version, or of the one published last. models_path: '' for the versions shipped in the package. ModelError if there is none."""
+    root: Path | Traversable = Path(models_path) if models_path else package_files("deeprubin_spark").joinpath("published")
+    there = [entry for entry in root.iterdir() if entry.joinpath(MANIFEST).is_file()] if root.is_dir() else []
+    if version:
+        there = [entry for entry in there if entry.name == version]
+    if not there:
+        wanted = f"model {version!r}" if version else "a published model"
+        raise ModelError(f"{root}: expected {wanted}, found none; train one with deeprubin-train, or set scoring.models_path and scoring.model")
+    return max(there, key=lambda entry: (_parsed(entry.joinpath(MANIFEST).read_bytes(), entry.name).get("published_at", ""), entry.name))
+
+
+@functools.lru_cache(maxsize=2)
+def _in_this_process(files: tuple[tuple[str, bytes], ...]) -> PublishedModel:
+    """The model of these files, built once in this process."""
+    return PublishedModel(dict(files))
+
+
+def _parsed(content: bytes, where: str) -> dict[str, Any]:
+    try:
+        manifest = json.loads(content)
+    except ValueError as error:
+        raise ModelError(f"{where}: {MANIFEST} is not JSON ({error}); copy the directory again or train it anew") from error
+    if not isinstance(manifest, dict):
+        raise ModelError(f"{where}: {MANIFEST} expected an object, found {type(manifest).__name__}; copy the directory again or train it anew")
+    return manifest
+
+
+def _manifest(files: Files) -> dict[str, Any]:
+    manifest = _parsed(files[MANIFEST], "model")
+    for name, expected in manifest["files"].items():
+        found = hashlib.sha256(files[name]).hexdigest()
+        if found != expected:
+            raise ModelError(f"damaged: {name} has SHA-256 {found[:12]}..., the manifest says {expected[:12]}...; copy the directory again or train it anew")
+    return manifest
+
+
+def _parts(files: Files, manifest: dict[str, Any]) -> Parts:
+    try:
+        sizes = {name: int(value) for name, value in manifest["network"].items() if name != "kind"}
+        network = LightCurveTcn(TcnShape(**sizes))
+        network.load_state_dict(load_tensors(files["network.safetensors"]))
+        inputs = load_arrays(files["inputs.safetensors"])
+        scaler = FeatureScaler(*(np.asarray(inputs[name], np.float64) for name in ("centre", "spread", "lowest", "highest")))
+        forest = AnomalyForest.of(load_arrays(files["forest.safetensors"]))
+        return Parts(network.eval(), scaler, forest, inputs["patterns"], float(manifest["calibration"]["temperature"]))
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"the files do not make a model: {type(error).__name__}: {error}; train it anew") from error
+
+
+def _write(directory: Path, files: Files) -> None:
+    """Beside the place first, then renamed into it."""
+    fresh = directory.with_name(f".{directory.name}.{os.getpid()}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for name, content in files.items():
+        (fresh / name).write_bytes(content)
+    if directory.exists():
+        old = directory.with_name(f".{directory.name}.old.{os.getpid()}")
+        directory.rename(old)
+        fresh.rename(directory)
+        shutil.rmtree(old)
+    else:
+        fresh.rename(directory)
+
+
+def _entropy(probabilities: FloatArray) -> FloatArray:
+    """-sum p ln p over the last axis [nat]."""
+    entropy: FloatArray = -np.sum(probabilities * np.log(np.maximum(probabilities, 1e-300)), axis=-1)
+    return entropy
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 120 else f"{text[:100]}... ({len(text)} characters)"

@@ -1,0 +1,1 @@
+"""Features and a published model to scores and anomalies."""

@@ -1,0 +1,204 @@
+"""The training set as plain Parquet: a pinned version of features and labels, in row groups of one size that ranks can share out evenly.
+
+Shards of Petastorm are whole row groups, and an allreduce needs as many batches from every rank. So the training fold is written as files of one row
+group each, all of `group_rows` rows, their number a multiple of the ranks; the last rows may be padding, of weight 0.
+
+    DIRECTORY/train/part=0/*.parquet ...   DIRECTORY/validation   DIRECTORY/test   DIRECTORY/export.json, written last
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from deeprubin_spark.errors import DataGateError, NoInputError
+from deeprubin_spark.models.inputs import MODEL_FEATURES, FeatureRows
+from deeprubin_spark.runs import Run
+from deeprubin_spark.schemas import FEATURES, LABELS
+from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+from deeprubin_spark.settings import TrainingSettings
+
+GROUP_ROWS = 256  # about half a megabyte
+FOLD_PERCENT = {"train": 70, "validation": 15, "test": 15}
+COLUMNS = ("row", "label", "weight", "features", "grid_time", "grid_mean", "grid_sd")
+_SIZES = {"features": len(MODEL_FEATURES), "grid_time": 64, "grid_mean": 128, "grid_sd": 128}
+_DONE = "export.json"
+
+
+@dataclass(frozen=True)
+class Export:
+    """A complete export. `files`: file URLs of the training fold in order, one row group each; `sha256`: over the bytes of all folds."""
+
+    directory: str
+    files: tuple[str, ...]
+    group_rows: int
+    n_objects: int
+    n_parents: int
+    features_version: int
+    labels_version: int
+    sha256: str
+
+    @property
+    def n_rows(self) -> int:
+        """[1] Rows of the training fold, padding included."""
+        return self.group_rows * len(self.files)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The objects of a fold in memory: rows, target (N,) int64 position in the taxonomy, object_id (N,); no padding."""
+
+    rows: FeatureRows
+    target: NDArray[np.int64]
+    object_id: NDArray[np.str_]
+
+
+def export(run: Run) -> Export:
+    """Write the training set of the current versions of features and labels, unless it has been written already.
+
+    NoInputError where nothing is labelled; DataGateError where the files are not as promised.
+    """
+    settings = run.settings.training
+    versions = {table.name: run.warehouse.version(table) for table in (FEATURES, LABELS) if run.warehouse.exists(table)}
+    if len(versions) < 2:
+        raise NoInputError(f"training: expected tables features and labels in the warehouse, found {sorted(versions) or 'neither'}; run ingest_plasticc first")
+    run.inputs.update(versions)
+    directory = _directory(settings, versions)
+    if (directory / _DONE).is_file():
+        return Export(**{**(told := json.loads((directory / _DONE).read_text())), "files": tuple(told["files"])})
+    rows = labelled_rows(_pinned(run, FEATURES.name, versions), _pinned(run, LABELS.name, versions), settings).localCheckpoint()
+    counts = {row["fold"]: (row["n"], row["parents"]) for row in rows.groupBy("fold").agg(F.count("*").alias("n"), F.countDistinct("parent").alias("parents")).collect()}
+    empty = [fold for fold in FOLD_PERCENT if fold not in counts]
+    if empty:
+        raise NoInputError(
+            f"training: no labelled features of survey {settings.survey!r} with {settings.min_detections} detections in fold {', '.join(empty)}; run ingest_plasticc and "
+            f"extract_features --survey {settings.survey} first"
+        )
+    for fold in ("validation", "test"):
+        _write(rows.where(F.col("fold") == fold).withColumn("row", F.xxhash64("object_id")).coalesce(1).sort("row"), directory / fold)
+    n_objects, n_parents = counts["train"]
+    n_groups = settings.processes * math.ceil(n_objects / (settings.processes * GROUP_ROWS))
+    group_rows = math.ceil(n_objects / n_groups)
+    _write_groups(rows.where(F.col("fold") == "train"), directory / "train", n_objects, n_groups, group_rows)
+    files = _checked_files(directory / "train", n_groups, group_rows)
+    made = Export(str(directory), tuple(files), group_rows, n_objects, n_parents, versions[FEATURES.name], versions[LABELS.name], _sha256(directory))
+    _write_last(directory / _DONE, json.dumps(asdict(made), indent=1))
+    return made
+
+
+def labelled_rows(features: DataFrame, labels: DataFrame, settings: TrainingSettings) -> DataFrame:
+    """object_id, parent, fold, label and what networks read, of the objects with a class and enough measurements.
+
+    fold: by the hash of seed and parent, what stands before '/' in object_id, so parts of one light curve share a fold. label: position in the taxonomy.
+    """
+    class_index = F.create_map(*(F.lit(value) for i, name in enumerate(CLASS_NAMES) for value in (name, i)))
+    known = labels.where((F.col("survey") == settings.survey) & (F.col("source") == settings.label_source))
+    truth = known.groupBy(F.col("object_id").alias("parent")).agg(F.max_by("class", "labelled_on").alias("class")).where(F.col("class").isNotNull())
+    usable = features.where(
+        (F.col("survey") == settings.survey)
+        & (F.col("feature_set") == FEATURE_SET)
+        & (F.col("status") == "ok")
+        & (F.col("n_detections") >= settings.min_detections)
+    )
+    values = [F.coalesce(F.col(name), F.lit(float("nan")).cast("float")) for name in MODEL_FEATURES]
+    parent = F.split_part("object_id", F.lit("/"), F.lit(1))
+    percent = F.pmod(F.xxhash64(F.lit(settings.seed), "parent"), F.lit(100))
+    train, validation = FOLD_PERCENT["train"], FOLD_PERCENT["train"] + FOLD_PERCENT["validation"]
+    return (
+        usable.select("object_id", parent.alias("parent"), F.array(*values).alias("features"), "grid_time", "grid_mean", "grid_sd")
+        .join(F.broadcast(truth), "parent")
+        .withColumn("label", F.element_at(class_index, "class").cast("int"))
+        .withColumn("fold", F.when(percent < train, "train").when(percent < validation, "validation").otherwise("test"))
+        .withColumn("weight", F.lit(1.0).cast("float"))
+    )
+
+
+def read_fold(made: Export, fold: str) -> Fold:
+    """A fold as arrays, in the order of `row`. The training fold must fit into memory: scaling and the baseline need it at once."""
+    files = [_local(url) for url in made.files] if fold == "train" else sorted(Path(made.directory, fold).glob("*.parquet"))
+    table = pa.concat_tables([pq.ParquetFile(file).read() for file in files])
+    table = table.filter(pc.greater(table["weight"], 0.0)).sort_by("row")
+    lists = {name: np.stack(table[name].to_numpy()) if len(table) else np.zeros((0, size), np.float32) for name, size in _SIZES.items()}
+    return Fold(feature_rows(lists), table["label"].to_numpy().astype(np.int64), table["object_id"].to_numpy().astype(str))
+
+
+def feature_rows(lists: dict[str, NDArray[np.float32]]) -> FeatureRows:
+    """`FeatureRows` of exported lists: the first half of grid_mean and grid_sd is band g."""
+    bands = {name: lists[name].reshape(len(lists[name]), 2, -1) for name in ("grid_mean", "grid_sd")}
+    return FeatureRows(lists["features"], lists["grid_time"], bands["grid_mean"], bands["grid_sd"])
+
+
+def _directory(settings: TrainingSettings, versions: dict[str, int]) -> Path:
+    """A place of its own for every set of versions and settings that change what is written."""
+    what = {"versions": versions, "features": MODEL_FEATURES, "set": FEATURE_SET, "classes": CLASS_NAMES, "group": GROUP_ROWS} | settings.model_dump(
+        include={"survey", "label_source", "min_detections", "seed", "processes"}
+    )
+    key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+    return Path(settings.publish_to).expanduser().resolve() / ".training" / key
+
+
+def _pinned(run: Run, name: str, versions: dict[str, int]) -> DataFrame:
+    table = {FEATURES.name: FEATURES, LABELS.name: LABELS}[name]
+    return table.select(run.session.sql(f"TABLE {run.warehouse.identifier(table)} VERSION AS OF {versions[name]}"))
+
+
+def _write(rows: DataFrame, place: Path) -> None:
+    rows.select("row", "object_id", *COLUMNS[1:]).write.mode("overwrite").parquet(place.as_uri())
+
+
+def _write_groups(rows: DataFrame, place: Path, n_objects: int, n_groups: int, group_rows: int) -> None:
+    """The training fold in an order that depends on the object ids alone, then padding, `group_rows` to a file."""
+    by_hash = Window.orderBy(F.xxhash64("object_id"), "object_id")
+    numbered = rows.select("object_id").withColumn("row", F.row_number().over(by_hash).cast("long") - 1)  # ids only go through one task
+    padding = rows.sparkSession.range(n_objects, n_groups * group_rows).select(
+        F.concat(F.lit("padding-"), F.col("id")).alias("object_id"),
+        F.col("id").alias("row"),
+        F.lit(0).cast("int").alias("label"),
+        F.lit(0.0).cast("float").alias("weight"),
+        *(F.array_repeat(F.lit(0.0).cast("float"), size).alias(name) for name, size in _SIZES.items()),
+    )
+    every = rows.join(numbered, "object_id").select("object_id", *COLUMNS).unionByName(padding)
+    grouped = every.withColumn("part", F.floor(F.col("row") / group_rows).cast("int")).repartition(n_groups, "part").sortWithinPartitions("part", "row")
+    grouped.write.mode("overwrite").partitionBy("part").parquet(place.as_uri())
+
+
+def _checked_files(place: Path, n_groups: int, group_rows: int) -> list[str]:
+    """File URLs in order of their part. DataGateError unless each is one row group of `group_rows` rows."""
+    files = sorted(place.glob("part=*/*.parquet"), key=lambda file: int(file.parent.name.removeprefix("part=")))
+    found = [[footer.row_group(i).num_rows for i in range(footer.num_row_groups)] for footer in map(pq.read_metadata, files)]
+    if found != [[group_rows]] * n_groups:
+        raise DataGateError(f"{place}: expected {n_groups} files of one row group of {group_rows} rows, found row groups {found}; remove the directory and train again")
+    return [file.as_uri() for file in files]
+
+
+def _sha256(directory: Path) -> str:
+    """Over the bytes of all Parquet files, in order of fold and part; their names hold a random part."""
+    digest = hashlib.sha256()
+    for fold in FOLD_PERCENT:
+        for file in sorted((directory / fold).rglob("*.parquet"), key=lambda file: (int(file.parent.name.partition("=")[2] or 0), file.name)):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _write_last(path: Path, text: str) -> None:
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def _local(url: str) -> Path:
+    return Path(unquote(urlparse(url).path))

@@ -1,0 +1,150 @@
+"""ALeRCE's objects into the tables, also when the broker or the driver fails half-way."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from pyspark.sql import functions as F
+
+from deeprubin_spark.errors import RetryableError
+from deeprubin_spark.ingestion import alerce
+from deeprubin_spark.ingestion.alerce_broker import Broker, Clock
+from deeprubin_spark.runs import Run
+from deeprubin_spark.schemas import LABELS, LIGHTCURVE_SEGMENTS
+from deeprubin_spark.tables import Warehouse
+from jobs import ingest_alerce
+from tests.conftest import places, settings_at
+from tests.unit.ingestion.alerce_server import AlerceServer
+
+FAST = ("broker.timeout_s=0.3", "broker.backoff_s=0", "broker.requests_per_second=10000", "broker.page_size=2", "broker.max_attempts=3")
+QUERY = alerce.Request(query={"classifier": ("lc_classifier",)})
+UNKNOWN = "ZTF99zzzzzzz"
+TODAY = dt.datetime(2018, 11, 29, 12, tzinfo=dt.timezone.utc)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    made = AlerceServer()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run_in(spark, server):
+    def make(directory) -> Run:
+        settings = settings_at(directory, *FAST, f"broker.url={server.url}")
+        return Run("ingest_alerce", alerce.SURVEY, (), settings, spark, Warehouse(spark, settings.warehouse))
+
+    return make
+
+
+def fetch(run: Run, request: alerce.Request) -> Run:
+    alerce.ingest(run, request, Broker(run.settings.broker, Clock(now=lambda: TODAY)))
+    return run
+
+
+def content(run: Run) -> tuple[list, list]:
+    return tuple(sorted(map(repr, run.warehouse.read(table).collect())) for table in (LIGHTCURVE_SEGMENTS, LABELS))
+
+
+def test_a_query_becomes_light_curves_and_labels_and_its_ledger_balances(server, run_in, tmp_path):
+    run = fetch(run_in(tmp_path), QUERY)
+    known = server.objects.values()
+    counts = {
+        "objects": 5,
+        "fetched": 5,
+        "unknown": 0,
+        "resumed": 0,
+        "unusable_points": 0,
+        "labels": 10,
+        "retries": 0,
+        "requests": 3 + 2 * 5,
+    }
+    counts |= {"detections": sum(len(o["detections"]) for o in known), "limits": sum(len(o["non_detections"]) for o in known)}
+    assert run.counts == counts | {"segments": run.warehouse.read(LIGHTCURVE_SEGMENTS, survey="ztf_alerce").count()}
+    points = run.warehouse.read(LIGHTCURVE_SEGMENTS).select("object_id", F.explode("points").alias("p"))
+    found = {(r.object_id, r["kind"]): r["count"] for r in points.groupBy("object_id", "p.kind").count().collect()}
+    assert found == {(oid, "detection"): len(o["detections"]) for oid, o in server.objects.items()} | {
+        (oid, "limit"): len(o["non_detections"]) for oid, o in server.objects.items()
+    }
+    label = run.warehouse.read(LABELS).where("object_id = 'ZTF19aapvogv' AND source = 'alerce:lc_classifier:bulk_0.0.1'").first()
+    assert (label["survey"], label["label"], label["class"], label["labelled_on"]) == ("ztf", "SNIa", "SNIa", TODAY.date())
+
+
+def test_fetched_twice_over_failures_is_fetched_once(server, run_in, tmp_path):
+    clean = content(fetch(run_in(tmp_path / "clean"), QUERY))
+    server.failures = ["busy_until", "broken", "", "malformed", "dropped", "", "slow", "", "cut", "", "broken"]
+    server.failing = "ZTF"
+    run = run_in(tmp_path / "rough")
+    alerce.ingest(run, QUERY, Broker(run.settings.broker, Clock(sleep=lambda seconds: None, now=lambda: TODAY)))
+    assert run.counts["retries"] == 7
+    assert content(run) == clean
+    assert content(fetch(run_in(tmp_path / "rough"), QUERY)) == clean
+
+
+def test_a_broker_that_gives_up_leaves_what_it_gave_and_the_same_command_goes_on(server, run_in, tmp_path):
+    expected = content(fetch(run_in(tmp_path / "whole"), QUERY))
+    oids = sorted(server.objects)
+    server.failing, server.always = oids[3], "broken"
+    first = run_in(tmp_path / "parts")
+    with pytest.raises(RetryableError, match=f"light curve of {oids[3]}"):
+        fetch(first, QUERY)
+    assert (first.counts["objects"], first.counts["fetched"]) == (4, 3)
+    server.always, server.requests = "", []
+    second = fetch(run_in(tmp_path / "parts"), QUERY)
+    assert {oid: server.asked(f"{oid}/") for oid in oids} == dict.fromkeys(oids[:3], 0) | dict.fromkeys(oids[3:], 2)
+    assert (second.counts["resumed"], second.counts["fetched"]) == (3, 2)
+    assert content(second) == expected
+
+
+def test_a_finished_request_is_fetched_anew_when_it_is_asked_again(server, run_in, tmp_path):
+    request = alerce.Request(("ZTF19aapvogv",))
+    fetch(run_in(tmp_path), request)
+    server.objects["ZTF19aapvogv"]["probabilities"][0]["probability"] = 0.99
+    run = fetch(run_in(tmp_path), request)
+    assert [row["probability"] for row in run.warehouse.read(LABELS).orderBy("source").collect()] == [0.99, 0.9]
+
+
+def test_an_unknown_object_is_counted_and_stops_nothing(run_in, tmp_path):
+    run = fetch(run_in(tmp_path), alerce.Request((UNKNOWN, "ZTF19aapvogv")))
+    assert (run.counts["objects"], run.counts["fetched"], run.counts["unknown"]) == (2, 1, 1)
+
+
+def test_the_archive_s_night_and_the_broker_s_copy_of_it_do_not_touch_each_other(run_in, tmp_path):
+    run = fetch(run_in(tmp_path), alerce.Request(("ZTF19aapvogv",)))
+    before = content(run)
+    mine = run.warehouse.read(LIGHTCURVE_SEGMENTS)
+    night = mine.first()["night"]
+    run.replace_slice(LIGHTCURVE_SEGMENTS, mine.limit(0), nights=[night], survey="ztf")
+    assert content(run) == before
+
+
+def command(server, directory, *flags: str) -> list[str]:
+    overrides = [*places(directory), *FAST, f"broker.url={server.url}"]
+    return [*flags, *(part for override in overrides for part in ("--set", override))]
+
+
+def test_the_job_leaves_a_ledger_and_says_75_when_the_broker_is_away(spark, server, tmp_path, capsys):
+    assert ingest_alerce.main(command(server, tmp_path, "--object", "ZTF19aapvogv", "--object", UNKNOWN)) == 0
+    assert "2 objects  1 fetched  1 unknown" in capsys.readouterr().err
+    server.always = "broken"
+    assert ingest_alerce.main(command(server, tmp_path, "--object", "ZTF19aapvogv")) == 75
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ingest_alerce:")]
+    assert "no answer in 3 tries" in line and "the same command goes on from there" in line
+
+
+def test_a_dry_run_asks_nobody(spark, server, tmp_path, capsys):
+    assert ingest_alerce.main(command(server, tmp_path, "--query", "class_name=SNIa", "--dry-run")) == 0
+    assert "would ask ALeRCE for objects with class_name=SNIa" in capsys.readouterr().err
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"), [([], 2), (["--object", "M31"], 2), (["--query", "colour=red"], 2), (["--objects", "absent.txt"], 66)]
+)
+def test_a_wrong_command_line_is_one_clear_line(spark, server, tmp_path, capsys, flags, code):
+    assert ingest_alerce.main(command(server, tmp_path, *flags)) == code
+    error = capsys.readouterr().err
+    assert "Traceback" not in error and error.count("ingest_alerce:") == 1

@@ -1,0 +1,170 @@
+"""The rule that joins segments and base into light curves, against a plain reading of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+
+import numpy as np
+import pytest
+from pyspark.sql import functions as F
+
+from deeprubin_spark.preprocessing import folding
+from deeprubin_spark.preprocessing.light_curves import all_points, known_on, light_curves
+from deeprubin_spark.schemas import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
+from deeprubin_spark.schemas.lightcurves import POINT
+
+FIRST = dt.date(2020, 1, 1)
+NIGHTS = [FIRST + dt.timedelta(days=i) for i in range(5)]
+NAMES = [c.name for c in POINT]
+
+
+def random_segments(n_objects: int, seed: int = 1) -> list[dict]:
+    """Segments whose few exposures, bands and ids collide often, so that every branch of the rule is met."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(n_objects):
+        for night in sorted(rng.choice(len(NIGHTS), size=rng.integers(1, 5), replace=False)):
+            points = [random_point(rng, NIGHTS[night]) for _ in range(rng.integers(1, 9))]
+            rows.append({"object_id": f"o{i}", "night": NIGHTS[night], "points": sorted(points, key=sort_key)})
+    return rows
+
+
+def random_point(rng: np.random.Generator, night: dt.date) -> dict:
+    kind = str(rng.choice(["detection", "limit", "forced"], p=[0.6, 0.25, 0.15]))
+    packet = int(rng.integers(1, 4)) + 10 * night.day
+    source = None
+    if kind == "detection":
+        source = packet if rng.random() < 0.4 else int(rng.integers(11, 15))
+    start = float(rng.integers(0, 3))
+    return dict.fromkeys(NAMES) | {
+        "exposure_mjd": start,
+        "mjd": start + 0.1,
+        "band": str(rng.choice(["g", "r"])),
+        "kind": kind,
+        "source_id": source,
+        "packet_id": packet,
+        "known_night": night,
+        "flux_njy": None if kind == "limit" else float(rng.integers(0, 1000)),
+        "rb": None if rng.random() < 0.2 else float(rng.choice([0.25, 0.5, 0.75])),
+    }
+
+
+def sort_key(point: dict) -> tuple:
+    return tuple((point[name] is not None, point[name]) for name in NAMES)
+
+
+def plain_rule(points: list[dict], night: dt.date) -> list[dict]:
+    """The rule of preprocessing/light_curves.py in words of Python."""
+    known = [p for p in points if p["known_night"] <= night]
+    return _preferred(_versions(known))
+
+
+def _versions(known: list[dict]) -> list[dict]:
+    chosen: dict[tuple, dict] = {}
+    for p in known:
+        sign = -1 if p["kind"] == "forced" else 1
+        order = (p["source_id"] != p["packet_id"], sign * p["known_night"].toordinal(), sign * p["packet_id"], sort_key(p))
+        identity = (p["kind"], p["exposure_mjd"], p["band"], p["source_id"])
+        if identity not in chosen or order < chosen[identity][0]:
+            chosen[identity] = (order, p)
+    return [p for _, p in chosen.values()]
+
+
+def _exposure(p: dict) -> tuple:
+    return (p["kind"] == "forced", p["exposure_mjd"], p["band"])
+
+
+def _preference(p: dict) -> tuple:
+    rb = -1.0 if p["rb"] is None else p["rb"]
+    return (p["kind"] == "limit", p["source_id"] != p["packet_id"], -rb, p["source_id"] or -1)
+
+
+def _preferred(versions: list[dict]) -> list[dict]:
+    kept = []
+    for _, group in itertools.groupby(sorted(versions, key=_exposure), key=_exposure):
+        ranked = sorted(group, key=_preference)
+        kept += [p | {"same_exposure": i > 0} for i, p in enumerate(ranked) if i == 0 or p["kind"] != "limit"]
+    return sorted(kept, key=sort_key)
+
+
+def segment_frame(spark, rows: list[dict]):
+    shared = {"survey": "ztf", "ra": 10.0, "dec": 20.0, "healpix": 7, "n_alerts": 1}
+    tuples = []
+    for row in rows:
+        values = dict.fromkeys(LIGHTCURVE_SEGMENTS.names) | shared | row
+        values["points"] = [tuple(p[name] for name in NAMES) for p in row["points"]]
+        tuples.append(tuple(values[name] for name in LIGHTCURVE_SEGMENTS.names))
+    return spark.createDataFrame(tuples, LIGHTCURVE_SEGMENTS.spark_schema())
+
+
+def empty_base(spark):
+    return spark.createDataFrame([], LIGHTCURVE_BASE.spark_schema())
+
+
+def curves_of(frame) -> dict[tuple, list[dict]]:
+    keys = [name for name in ("object_id", "night") if name in frame.columns]
+    return {tuple(row[k] for k in keys): [p.asDict() for p in row["points"]] for row in frame.select(*keys, "points").collect()}
+
+
+def expected(rows: list[dict], night: dt.date) -> dict[tuple, list[dict]]:
+    by_object: dict[str, list[dict]] = {}
+    for row in rows:
+        by_object.setdefault(row["object_id"], []).extend(row["points"])
+    curves = {(name,): plain_rule(points, night) for name, points in by_object.items()}
+    return {name: points for name, points in curves.items() if points}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return random_segments(150)
+
+
+def test_the_view_follows_the_rule(spark, rows):
+    assert curves_of(light_curves(segment_frame(spark, rows), empty_base(spark))) == expected(rows, NIGHTS[-1])
+
+
+def test_what_was_known_on_a_night_sees_no_later_point(spark, rows):
+    segments = segment_frame(spark, rows)
+    touched = segments.select("survey", "object_id", "night")
+    found = curves_of(all_points(segments, empty_base(spark)).transform(known_on(touched)))
+    for night in NIGHTS:
+        wanted = expected(rows, night)
+        for row in rows:
+            if row["night"] == night:
+                assert found[(row["object_id"], night)] == wanted[(row["object_id"],)]
+
+
+@pytest.mark.parametrize("n_folded", [1, 3, 5])
+def test_folding_never_changes_the_view(spark, rows, n_folded):
+    segments = segment_frame(spark, rows).cache()
+    old = segments.where(F.col("night").isin(NIGHTS[:n_folded]))
+    base = folding.folded(old, empty_base(spark), NIGHTS[:n_folded])
+    wanted = curves_of(light_curves(segments, empty_base(spark)))
+    assert curves_of(light_curves(segments, base)) == wanted, "between the commits of a fold, a night is in both tables"
+    assert curves_of(light_curves(segments.where(~F.col("night").isin(NIGHTS[:n_folded])), base)) == wanted
+
+
+def test_folding_in_two_steps_or_twice_equals_folding_once(spark, rows):
+    segments = segment_frame(spark, rows).cache()
+    first, second = segments.where(F.col("night").isin(NIGHTS[:2])), segments.where(F.col("night").isin(NIGHTS[2:4]))
+    once = folding.folded(first.unionByName(second), empty_base(spark), NIGHTS[:4])
+    base = folding.folded(first, empty_base(spark), NIGHTS[:2])
+    updates = folding.folded(second, base, NIGHTS[2:4])
+    steps = base.join(updates, ["survey", "object_id"], "left_anti").unionByName(updates)
+    again = folding.folded(second, steps, NIGHTS[2:4])
+    assert base_rows(steps) == base_rows(once)
+    assert base_rows(steps.join(again, ["survey", "object_id"], "left_anti").unionByName(again)) == base_rows(once)
+
+
+def test_a_night_taken_out_of_the_base_leaves_no_point_of_it(spark, rows):
+    segments = segment_frame(spark, rows).cache()
+    base = folding.folded(segments, empty_base(spark), NIGHTS)
+    changed = folding.unfolded(base, [NIGHTS[1]])
+    without = base.join(changed, ["survey", "object_id"], "left_anti").unionByName(changed)
+    others = [row for row in rows if row["night"] != NIGHTS[1]]
+    assert curves_of(light_curves(segment_frame(spark, []), without)) == expected(others, NIGHTS[-1])
+
+
+def base_rows(frame) -> dict[str, tuple]:
+    return {row["object_id"]: (row["nights"], row["points"]) for row in frame.collect()}

@@ -1,0 +1,243 @@
+"""The night's page from tables filled with made-up rows: a night of three objects, one more night before it, and a model of last year."""
+
+import datetime as dt
+import re
+
+import pytest
+from conftest import places
+from contract_rows import frame_of, record_of, row_of
+from deeprubin_spark.jobs import report_night
+
+from deeprubin_spark.reporting import gathering
+from deeprubin_spark.schemas import ANOMALIES, FEATURES, LABELS, LIGHTCURVE_SEGMENTS, QUARANTINE, RUNS, SCORES
+from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas.lightcurves import POINT
+
+NIGHT, BEFORE, NEVER = dt.date(2018, 11, 29), dt.date(2018, 11, 10), dt.date(2018, 11, 12)
+_FIELDS = {c.name: c.fields for table in (FEATURES, ANOMALIES) for c in table.columns}
+
+
+def _point(candid, packet, flux, exposure):
+    return record_of(
+        POINT,
+        mjd=exposure,
+        exposure_mjd=exposure,
+        band="r",
+        kind="detection",
+        source_id=candid,
+        packet_id=packet,
+        known_night=NIGHT,
+        flux_njy=flux,
+    )
+
+
+def _segment(object_id, points, n_alerts=1, survey="ztf"):
+    values = {"survey": survey, "object_id": object_id, "night": NIGHT, "healpix": 5 << 20, "n_alerts": n_alerts, "points": points}
+    return row_of(LIGHTCURVE_SEGMENTS, **values)
+
+
+def _feature(object_id, status, n_detections, points=()):
+    grid = {"t_ref_mjd": 58451.0, "grid_time": [0.0] * 64, "grid_mean": [1e4] * 128, "grid_sd": [10.0] * 128} if status == "ok" else {}
+    values = {
+        "survey": "ztf",
+        "object_id": object_id,
+        "night": NIGHT,
+        "feature_set": FEATURE_SET,
+        "status": status,
+        "n_detections": n_detections,
+    }
+    return row_of(FEATURES, **values, points=list(points), **grid)
+
+
+def _score(object_id, night=NIGHT, model="model-2", **values):
+    return row_of(SCORES, survey="ztf", object_id=object_id, night=night, model_version=model, **values)
+
+
+def _run(job, hour, nights=(NIGHT,), status="done", **counts):
+    start = dt.datetime(2018, 11, 30, hour, tzinfo=dt.timezone.utc)
+    values = {
+        "run_id": f"{job}-{hour}",
+        "job": job,
+        "survey": "ztf",
+        "nights": list(nights),
+        "status": status,
+        "started_at": start,
+        "counts": counts,
+    }
+    model = {"model_version": "model-2"} if job == "score_night" else {}
+    return row_of(RUNS, **values, **model, finished_at=start + dt.timedelta(minutes=5), seconds=3.0, core_seconds=2.0)
+
+
+def _rows():
+    scored = {"status": "scored", "class": "SNIa", "p_class": 0.6}
+    measured = record_of(_FIELDS["points"], mjd=58451.3, band="r", kind="detection", flux_njy=1e4, flux_err_njy=100.0)
+    why = record_of(_FIELDS["contributions"], feature="rise_time_g", value=3.0, share=0.5)
+    old = _point(7, 11, -2e4, 58440.0)
+    return {
+        LIGHTCURVE_SEGMENTS: [
+            _segment("ZTF<b>1", [old, _point(11, 11, 1e4, 58451.3)]),
+            _segment("ZTF2", [_point(12, 12, -1e4, 58451.3), _point(13, 13, 3e4, 58451.4), _point(12, 13, -1e4, 58451.3)], n_alerts=2),
+            _segment("ZTF3", [_point(14, 14, 1e4, 58451.3)]),
+            _segment("SIM1", [_point(15, 15, 1e4, 58451.3)], survey="plasticc"),
+        ],
+        FEATURES: [_feature("ZTF<b>1", "ok", 2, [measured]), _feature("ZTF2", "too_few_points", 2), _feature("ZTF3", "too_few_points", 1)],
+        SCORES: [
+            _score("ZTF<b>1", **scored),
+            *(_score(name, status="abstained", reason="too_few_points") for name in ("ZTF2", "ZTF3")),
+            *(_score(name, model="model-1", status="abstained", reason="bad_input") for name in ("ZTF<b>1", "ZTF2", "ZTF3")),
+            _score("ZTF<b>1", BEFORE, **scored),
+        ],
+        ANOMALIES: [
+            row_of(ANOMALIES, **_key("ZTF<b>1"), status="ranked", rank=1, score=0.7, contributions=[why], explanation="It rises fast."),
+            *(row_of(ANOMALIES, **_key(name), status="gated", reason="too_few_detections") for name in ("ZTF2", "ZTF3")),
+        ],
+        QUARANTINE: [
+            row_of(
+                QUARANTINE,
+                survey="ztf",
+                night=NIGHT,
+                source="a.tar.gz",
+                member="1.avro",
+                byte_offset=512,
+                reason="not_avro",
+                detail="no magic",
+            ),
+            row_of(QUARANTINE, survey="ztf", night=BEFORE, source="b.tar.gz", member="", reason="truncated_archive", detail="cut"),
+        ],
+        LABELS: [
+            row_of(
+                LABELS, survey="ztf", object_id="ZTF<b>1", source="bts", labelled_on=dt.date(2019, 1, 1), label="SN II", **{"class": "SNII"}
+            ),
+            row_of(
+                LABELS, survey="ztf", object_id="ZTF<b>1", source="bts", labelled_on=dt.date(2020, 1, 1), label="SN Ia", **{"class": "SNIa"}
+            ),
+        ],
+        RUNS: [
+            _run("ingest_archive", 1, members=9, kept=9, duplicates=0),
+            _run("ingest_archive", 2, members=5, kept=4, duplicates=0, excluded=0, quarantined=1, other_night=0),
+            _run("build_lightcurves", 3, alerts=4, objects=3),
+            _run("extract_features", 4, nights=(BEFORE, NIGHT), objects=3, ok=1, too_few_points=2),
+            _run("score_night", 5, status="failed"),
+            _run("score_night", 6, objects=3, scored=1, abstained=2),
+            _run("ingest_archive", 7, nights=(BEFORE,), members=0, kept=0),
+        ],
+    }
+
+
+def _key(object_id):
+    return {"survey": "ztf", "object_id": object_id, "night": NIGHT, "model_version": "model-2"}
+
+
+@pytest.fixture
+def filled(spark, warehouse):
+    for table, rows in _rows().items():
+        warehouse.append(table, frame_of(spark, table, rows), "test")
+    return warehouse
+
+
+@pytest.fixture
+def facts(filled, new_run):
+    return next(gathering.nights(new_run("report_night", NIGHT)))
+
+
+def test_the_latest_good_run_of_each_step_counts(facts):
+    assert [step.run_id for step in facts.steps] == ["ingest_archive-2", "build_lightcurves-3", "extract_features-4", "score_night-6"]
+    assert facts.failures == ()
+    assert facts.step("extract_features").n_nights == 2
+
+
+def test_a_failure_after_the_last_good_run_is_kept(spark, filled, new_run):
+    filled.append(RUNS, frame_of(spark, RUNS, [_run("score_night", 9, status="failed")]), "test")
+    facts = next(gathering.nights(new_run("report_night", NIGHT)))
+    assert [failure.run_id for failure in facts.failures] == ["score_night-9"]
+    assert facts.step("score_night").run_id == "score_night-6"
+
+
+def test_simulated_objects_are_not_in_the_night(facts):
+    assert (facts.alerts, facts.objects, facts.cells) == (4, 3, {5: 3})
+
+
+def test_an_object_is_new_where_its_packets_hold_no_earlier_detection(facts):
+    assert facts.first_seen == 2
+
+
+def test_brightness_counts_each_of_the_nights_detections_once_and_none_of_the_history(facts):
+    assert facts.brightness == {("r", 42): 3, ("r", 40): 1}  # 10,000 nJy is 21.4 mag, 30,000 nJy 20.2 mag
+
+
+def test_only_the_model_of_the_nights_scoring_run_is_shown(facts):
+    assert facts.model_version == "model-2"
+    assert facts.classes == {"SNIa": 1}
+    assert facts.abstentions == {"too_few_points": 2}
+    assert facts.closed_gates == {"too_few_detections": 2}
+
+
+def test_an_anomaly_brings_its_class_its_points_and_its_reasons(facts):
+    (strange,) = facts.strange
+    assert (strange.object_id, strange.rank, strange.class_name, strange.n_detections) == ("ZTF<b>1", 1, "SNIa", 2)
+    assert strange.points[0]["mjd"] == 58451.3
+    assert strange.contributions[0]["feature"] == "rise_time_g"
+    assert len(strange.grid_mean) == 128
+
+
+def test_no_more_anomalies_are_collected_than_are_shown(filled, spark, warehouse, tmp_path, new_run):
+    run = new_run("report_night", NIGHT)
+    run.settings = run.settings.model_copy(update={"report": run.settings.report.model_copy(update={"n_anomalies": 0})})
+    assert next(gathering.nights(run)).strange == ()
+
+
+def test_the_latest_label_of_a_source_is_compared_with_the_class(facts):
+    assert [(x.source, x.label, x.class_name, x.objects) for x in facts.labelled] == [("bts", "SNIa", "SNIa", 1)]
+
+
+def test_the_nights_before_are_there_to_compare_with(facts):
+    assert [(past.night, past.objects, past.scored, past.quarantined) for past in facts.past] == [(BEFORE, 1, 1, 1)]
+
+
+def test_the_sql_shown_gives_the_numbers_shown(spark, filled, new_run):
+    filled.register()
+    run = new_run("report_night", NIGHT)
+    try:
+        values = gathering.parameters(run, NIGHT, NIGHT)
+        for query in gathering.q.QUERIES:
+            shown = spark.sql(query.shown(values)).collect()
+            frames = {table.name: run.read(table) for table in query.tables}
+            key = repr
+            assert sorted((row.asDict(recursive=True) for row in shown), key=key) == sorted(query.rows(spark, frames, values), key=key)
+    finally:
+        for table in spark.catalog.listTables():
+            spark.sql(f"DROP TABLE IF EXISTS `{table.name}`")
+
+
+def test_the_job_writes_one_page_for_each_night_that_was_run(filled, tmp_path, capsys):
+    argv = [value for place in places(tmp_path) for value in ("--set", place)]
+    assert report_night.main(["--nights", f"{BEFORE}:{NIGHT}", *argv]) == 0
+    pages = sorted((tmp_path / "reports").iterdir())
+    assert [page.name for page in pages] == ["ztf_2018-11-10.html", "ztf_2018-11-29.html"]
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    text = pages[1].read_text()
+    assert "ZTF&lt;b&gt;1" in text
+    assert "<b>1" not in text
+    assert not re.search("https?:", text)
+
+
+def test_a_single_night_is_summed_up_on_standard_output(filled, tmp_path, capsys):
+    argv = [value for place in places(tmp_path) for value in ("--set", place)]
+    assert report_night.main(["--night", str(NIGHT), *argv]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("night 2018-11-29  ztf")
+    assert "SNIa 1" in out
+    assert str(tmp_path / "reports" / "ztf_2018-11-29.html") in out
+
+
+def test_a_dry_run_writes_no_page(filled, tmp_path, capsys):
+    argv = [value for place in places(tmp_path) for value in ("--set", place)]
+    assert report_night.main(["--night", str(NIGHT), "--dry-run", *argv]) == 0
+    assert not (tmp_path / "reports").exists()
+    assert "would write" in capsys.readouterr().err
+
+
+def test_a_night_that_was_never_run_has_nothing_to_report(warehouse, tmp_path, capsys):
+    argv = [value for place in places(tmp_path) for value in ("--set", place)]
+    assert report_night.main(["--night", str(NEVER), *argv]) == 66
+    assert "2018-11-12" in capsys.readouterr().err
