@@ -67,7 +67,8 @@ def members(archive: ArchiveBytes) -> Iterator[Member | Damage]:
             return
         extension = {}
     if archive.damage or header or not at_end_mark:
-        yield _damage(archive, begin, n_headers, "the archive ends without an end-of-archive mark")
+        ending = f"expected a tar header, found {header[:32]!r}" if header else "the archive ends without an end-of-archive mark"
+        yield _damage(archive, begin, n_headers, ending)
 
 
 def _parsed(header: bytes, begin: int) -> tarfile.TarInfo:

@@ -20,6 +20,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from deeprubin_spark.kernels.light_curves import read_only
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 
@@ -47,6 +49,8 @@ class Forest:
     n_features: int
 
     def __post_init__(self) -> None:
+        for name in ("roots", "feature", "threshold", "left", "right", "n_samples"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))  # one compiled form, whatever the arrays were read from
         n_nodes = len(self.feature)
         lengths = {name: len(getattr(self, name)) for name in ("feature", "threshold", "left", "right", "n_samples")}
         if len(set(lengths.values())) > 1 or n_nodes == 0 or len(self.roots) == 0 or self.max_samples < 2:

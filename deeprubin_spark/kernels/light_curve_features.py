@@ -139,7 +139,7 @@ def _posterior(used: LightCurves, fits: Fits, fitted: NDArray[np.int64]) -> _Pos
     sample_time = np.linspace(first, last, N_SAMPLES, axis=1)
     sample_mean = _means_at(used, fits, fitted, sample_time)
     step = (last - first) / (N_SAMPLES - 1)
-    rough = _with_sum(sample_mean).argmax(axis=1)
+    rough = _tops(_with_sum(sample_mean)).argmax(axis=1)
     centre = np.take_along_axis(sample_time, rough, axis=1)
     fine_time = np.clip(
         centre[:, :, None] + step[:, None, None] * np.linspace(-1.0, 1.0, N_REFINED), first[:, None, None], last[:, None, None]
@@ -171,6 +171,16 @@ def _means_at(used: LightCurves, fits: Fits, fitted: NDArray[np.int64], time: Fl
 def _with_sum(mean: FloatArray) -> FloatArray:
     """The bands' means and their sum: (G, Q, 2) to (G, Q, 3)."""
     return np.concatenate([mean, mean.sum(axis=2, keepdims=True)], axis=2)
+
+
+def _tops(mean: FloatArray) -> FloatArray:
+    """Each sample (G, Q, 3), or where it is a maximum the top of the parabola through it and its neighbours, which may lie between."""
+    tops = mean.copy()
+    left, middle, right = mean[:, :-2], mean[:, 1:-1], mean[:, 2:]
+    bend = left - 2.0 * middle + right
+    is_maximum = (middle >= left) & (middle >= right) & (bend < 0.0)
+    tops[:, 1:-1] -= np.where(is_maximum, (left - right) ** 2 / (8.0 * np.where(is_maximum, bend, 1.0)), 0.0)
+    return tops
 
 
 def _highest(time: FloatArray, mean: FloatArray) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from deeprubin_spark.bands import BANDS
 
 FloatArray = NDArray[np.float64]
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class LightCurves:
 
     offsets : (B + 1,) int64, from 0 to N, never falling      band : (N,) int8, index into `BANDS`
     mjd : (N,) float64 [d]      flux, flux_err : (N,) float64 [nJy], signed difference flux
+    All are held as read-only: compiled code then has one form for Arrow's own buffers, which are read-only, and for copies.
     ValueError where the shapes or offsets do not fit together; what is wrong with one object's values is that object's status.
     """
 
@@ -28,6 +31,8 @@ class LightCurves:
     flux_err: FloatArray
 
     def __post_init__(self) -> None:
+        for name in ("offsets", "mjd", "band", "flux", "flux_err"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
         lengths = {name: getattr(self, name).shape for name in ("mjd", "band", "flux", "flux_err")}
         if len(set(lengths.values())) > 1 or self.mjd.ndim != 1:
             raise ValueError(f"light curves: flat arrays of one length expected, found {lengths}")
@@ -40,6 +45,13 @@ class LightCurves:
     def n_objects(self) -> int:
         """B, objects without points included."""
         return len(self.offsets) - 1
+
+
+def read_only(array: NDArray[Value]) -> NDArray[Value]:
+    """The same values, contiguous, as a view that cannot be written to."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 def light_curves(

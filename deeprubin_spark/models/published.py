@@ -71,7 +71,7 @@ class PublishedModel:
 
     def __init__(self, files: Files) -> None:
         """ModelError where the files are not what the manifest says."""
-        self._files = dict(files)
+        self.files = dict(files)
         self.manifest = _manifest(files)
         self.version: str = self.manifest["version"]
         self.features: tuple[str, ...] = tuple(self.manifest["features"])
@@ -80,7 +80,7 @@ class PublishedModel:
         torch.set_num_threads(1)  # kernels are single-threaded: the cores belong to Spark's tasks
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _in_this_process, (tuple(sorted(self._files.items())),)
+        return _in_this_process, (tuple(sorted(self.files.items())),)
 
     def predict(self, rows: FeatureRows) -> Prediction:
         """Class probabilities, the mean over N_DRAWS redrawings of the light curve within its errors.
@@ -130,10 +130,10 @@ class PublishedModel:
         return logits[:n_rows].double().numpy()
 
 
-def save(directory: Path, manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
-    """Write the directory, complete or not at all, over an older one of that name. Returns the model as scoring will see it.
+def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
+    """The model made of `parts`, in memory. Its version is tcn-<feature set>-<hash of the weights>: the same training gives the same version.
 
-    manifest: version, contract_version, feature_set and whatever else is to be told; features, classes, sizes and hashes are added.
+    manifest: contract_version, feature_set and whatever else is to be told; version, features, classes, sizes and hashes are added.
     """
     scaler = parts.scaler
     arrays = {"centre": scaler.centre, "spread": scaler.spread, "lowest": scaler.lowest, "highest": scaler.highest, "patterns": parts.patterns[:N_DRAWS]}
@@ -142,19 +142,26 @@ def save(directory: Path, manifest: Mapping[str, Any], parts: Parts) -> Publishe
         "inputs.safetensors": save_arrays(arrays),
         "forest.safetensors": save_arrays(parts.forest.arrays()),
     }
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     told = {
         **manifest,
         "format": FORMAT,
+        "version": f"tcn-{manifest.get('feature_set', '')}-{hashlib.sha256(json.dumps([hashes, parts.temperature]).encode()).hexdigest()[:8]}",
         "features": list(MODEL_FEATURES),
         "classes": list(CLASS_NAMES),
         "network": {"kind": "tcn", **parts.network.shape.as_dict()},
         "calibration": {"temperature": parts.temperature},
         "range_rule": f"outside where more than {MAX_OUTSIDE_SHARE:.0%} of the known features lie outside the training fold's 0.5 % and 99.5 % quantiles",
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "files": hashes,
     }
     files[MANIFEST] = (json.dumps(told, indent=1, sort_keys=True) + "\n").encode()
-    model = PublishedModel(files)
-    _write(directory, files)
+    return PublishedModel(files)
+
+
+def save(root: Path, manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
+    """`assemble` it and write the directory root/<version>, complete or not at all, over an older one of that name."""
+    model = assemble(manifest, parts)
+    _write(root / model.version, model.files)
     return model
 
 

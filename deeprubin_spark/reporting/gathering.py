@@ -40,7 +40,8 @@ def parameters(run: Run, first: dt.date, last: dt.date) -> dict[str, q.Parameter
 
 def nights(run: Run) -> Iterator[NightFacts]:
     """Facts of each night of the run, in order of date."""
-    frames = {table.name: run.read(table) for table in dict.fromkeys(table for query in q.QUERIES for table in query.tables)}
+    tables = {table.name: table for query in q.QUERIES for table in query.tables}
+    frames = {name: run.read(table) for name, table in tables.items()}
     wanted = sorted(run.nights)
     for start in range(0, len(wanted), _NIGHTS_AT_ONCE):
         some = wanted[start : start + _NIGHTS_AT_ONCE]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deeprubin_spark.bands import band_index
 from deeprubin_spark.kernels.light_curve_features import FEATURE_NAMES, FEATURES, STATUS_NAMES, Extracted, extract

@@ -73,55 +73,88 @@ def _rows():
     measured = record_of(_FIELDS["points"], mjd=58451.3, band="r", kind="detection", flux_njy=1e4, flux_err_njy=100.0)
     why = record_of(_FIELDS["contributions"], feature="rise_time_g", value=3.0, share=0.5)
     old = _point(7, 11, -2e4, 58440.0)
-    return {
-        LIGHTCURVE_SEGMENTS: [
-            _segment("ZTF<b>1", [old, _point(11, 11, 1e4, 58451.3)]),
-            _segment("ZTF2", [_point(12, 12, -1e4, 58451.3), _point(13, 13, 3e4, 58451.4), _point(12, 13, -1e4, 58451.3)], n_alerts=2),
-            _segment("ZTF3", [_point(14, 14, 1e4, 58451.3)]),
-            _segment("SIM1", [_point(15, 15, 1e4, 58451.3)], survey="plasticc"),
-        ],
-        FEATURES: [_feature("ZTF<b>1", "ok", 2, [measured]), _feature("ZTF2", "too_few_points", 2), _feature("ZTF3", "too_few_points", 1)],
-        SCORES: [
-            _score("ZTF<b>1", **scored),
-            *(_score(name, status="abstained", reason="too_few_points") for name in ("ZTF2", "ZTF3")),
-            *(_score(name, model="model-1", status="abstained", reason="bad_input") for name in ("ZTF<b>1", "ZTF2", "ZTF3")),
-            _score("ZTF<b>1", BEFORE, **scored),
-        ],
-        ANOMALIES: [
-            row_of(ANOMALIES, **_key("ZTF<b>1"), status="ranked", rank=1, score=0.7, contributions=[why], explanation="It rises fast."),
-            *(row_of(ANOMALIES, **_key(name), status="gated", reason="too_few_detections") for name in ("ZTF2", "ZTF3")),
-        ],
-        QUARANTINE: [
-            row_of(
-                QUARANTINE,
-                survey="ztf",
-                night=NIGHT,
-                source="a.tar.gz",
-                member="1.avro",
-                byte_offset=512,
-                reason="not_avro",
-                detail="no magic",
-            ),
-            row_of(QUARANTINE, survey="ztf", night=BEFORE, source="b.tar.gz", member="", reason="truncated_archive", detail="cut"),
-        ],
-        LABELS: [
-            row_of(
-                LABELS, survey="ztf", object_id="ZTF<b>1", source="bts", labelled_on=dt.date(2019, 1, 1), label="SN II", **{"class": "SNII"}
-            ),
-            row_of(
-                LABELS, survey="ztf", object_id="ZTF<b>1", source="bts", labelled_on=dt.date(2020, 1, 1), label="SN Ia", **{"class": "SNIa"}
-            ),
-        ],
-        RUNS: [
-            _run("ingest_archive", 1, members=9, kept=9, duplicates=0),
-            _run("ingest_archive", 2, members=5, kept=4, duplicates=0, excluded=0, quarantined=1, other_night=0),
-            _run("build_lightcurves", 3, alerts=4, objects=3),
-            _run("extract_features", 4, nights=(BEFORE, NIGHT), objects=3, ok=1, too_few_points=2),
-            _run("score_night", 5, status="failed"),
-            _run("score_night", 6, objects=3, scored=1, abstained=2),
-            _run("ingest_archive", 7, nights=(BEFORE,), members=0, kept=0),
-        ],
-    }
+    return [
+        (
+            LIGHTCURVE_SEGMENTS,
+            [
+                _segment("ZTF<b>1", [old, _point(11, 11, 1e4, 58451.3)]),
+                _segment("ZTF2", [_point(12, 12, -1e4, 58451.3), _point(13, 13, 3e4, 58451.4), _point(12, 13, -1e4, 58451.3)], n_alerts=2),
+                _segment("ZTF3", [_point(14, 14, 1e4, 58451.3)]),
+                _segment("SIM1", [_point(15, 15, 1e4, 58451.3)], survey="plasticc"),
+            ],
+        ),
+        (
+            FEATURES,
+            [_feature("ZTF<b>1", "ok", 2, [measured]), _feature("ZTF2", "too_few_points", 2), _feature("ZTF3", "too_few_points", 1)],
+        ),
+        (
+            SCORES,
+            [
+                _score("ZTF<b>1", **scored),
+                *(_score(name, status="abstained", reason="too_few_points") for name in ("ZTF2", "ZTF3")),
+                *(_score(name, model="model-1", status="abstained", reason="bad_input") for name in ("ZTF<b>1", "ZTF2", "ZTF3")),
+                _score("ZTF<b>1", BEFORE, **scored),
+            ],
+        ),
+        (
+            ANOMALIES,
+            [
+                row_of(ANOMALIES, **_key("ZTF<b>1"), status="ranked", rank=1, score=0.7, contributions=[why], explanation="It rises fast."),
+                *(row_of(ANOMALIES, **_key(name), status="gated", reason="too_few_detections") for name in ("ZTF2", "ZTF3")),
+            ],
+        ),
+        (
+            QUARANTINE,
+            [
+                row_of(
+                    QUARANTINE,
+                    survey="ztf",
+                    night=NIGHT,
+                    source="a.tar.gz",
+                    member="1.avro",
+                    byte_offset=512,
+                    reason="not_avro",
+                    detail="no magic",
+                ),
+                row_of(QUARANTINE, survey="ztf", night=BEFORE, source="b.tar.gz", member="", reason="truncated_archive", detail="cut"),
+            ],
+        ),
+        (
+            LABELS,
+            [
+                row_of(
+                    LABELS,
+                    survey="ztf",
+                    object_id="ZTF<b>1",
+                    source="bts",
+                    labelled_on=dt.date(2019, 1, 1),
+                    label="SN II",
+                    **{"class": "SNII"},
+                ),
+                row_of(
+                    LABELS,
+                    survey="ztf",
+                    object_id="ZTF<b>1",
+                    source="bts",
+                    labelled_on=dt.date(2020, 1, 1),
+                    label="SN Ia",
+                    **{"class": "SNIa"},
+                ),
+            ],
+        ),
+        (
+            RUNS,
+            [
+                _run("ingest_archive", 1, members=9, kept=9, duplicates=0),
+                _run("ingest_archive", 2, members=5, kept=4, duplicates=0, excluded=0, quarantined=1, other_night=0),
+                _run("build_lightcurves", 3, alerts=4, objects=3),
+                _run("extract_features", 4, nights=(BEFORE, NIGHT), objects=3, ok=1, too_few_points=2),
+                _run("score_night", 5, status="failed"),
+                _run("score_night", 6, objects=3, scored=1, abstained=2),
+                _run("ingest_archive", 7, nights=(BEFORE,), members=0, kept=0),
+            ],
+        ),
+    ]
 
 
 def _key(object_id):
@@ -130,7 +163,7 @@ def _key(object_id):
 
 @pytest.fixture
 def filled(spark, warehouse):
-    for table, rows in _rows().items():
+    for table, rows in _rows():
         warehouse.append(table, frame_of(spark, table, rows), "test")
     return warehouse
 

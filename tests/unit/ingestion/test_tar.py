@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -68,6 +69,7 @@ def test_a_cut_tar_gives_every_member_before_the_cut(cut):
 
 
 COMPRESSED = NIGHT_3_0.read_bytes()
+WHOLE = list(members(ArchiveBytes(io.BytesIO(COMPRESSED))))
 
 
 @settings(max_examples=25, deadline=None)
@@ -75,18 +77,18 @@ COMPRESSED = NIGHT_3_0.read_bytes()
 def test_a_cut_tar_gz_gives_every_member_before_the_cut(cut):
     data = COMPRESSED[:cut]
     found, damage, _ = read(data)
-    readable = io.BytesIO()
-    try:
-        with gzip.open(io.BytesIO(data)) as file:
-            while byte := file.read(1 if readable.tell() > 1 << 40 else 512):
-                readable.write(byte)
-    except EOFError:
-        pass
     assert damage is not None
-    assert damage.reason == "truncated_archive"
-    whole = packets(NIGHT_3_0)
-    assert list(found.items()) == list(whole.items())[: len(found)]
-    assert sum(len(p) for p in found.values()) <= damage.byte_offset <= len(gzip.decompress(COMPRESSED))
+    assert damage.reason == ("truncated_archive" if cut > 1 else "not_an_archive")  # one byte may begin anything
+    there = len(inflated(data))
+    assert list(found) == [m.name for m in WHOLE if m.byte_offset + m.n_bytes <= there]
+    assert all(found[m.name] == m.payload for m in WHOLE[: len(found)])
+    assert damage.byte_offset <= there
+
+
+def inflated(data):
+    """All bytes that zlib, another implementation, can still read."""
+    header = 10 + (data[10:].find(b"\0") + 1 if data[3:4] == b"\x08" else 0)
+    return zlib.decompressobj(-15).decompress(data[header:]) if len(data) > header else b""
 
 
 def assert_readable_part(found, damage, data):
@@ -96,7 +98,7 @@ def assert_readable_part(found, damage, data):
     end_mark = len(PLAIN.rstrip(b"\0")) // 512 * 512 + 1024
     if len(data) < end_mark or len(data) % 512:
         assert damage is not None
-        assert damage.reason == "truncated_archive"
+        assert damage.reason == ("not_an_archive" if 0 < len(data) < 512 else "truncated_archive")  # less than a header may be anything
     else:
         assert damage is None
 
@@ -128,7 +130,7 @@ def test_an_archive_without_members_is_an_archive():
     [
         (b"", "truncated_archive", "0 bytes"),
         (b"<!DOCTYPE HTML PUBLIC>" * 40, "not_an_archive", "<!DOCTYPE"),
-        (b"short", "not_an_archive", "end-of-archive"),
+        (b"short", "not_an_archive", "short"),
         (b"\x1f\x8b", "truncated_archive", "gzip header"),
         (b"\x1f\x8b\x07" + b"x" * 20, "truncated_archive", "gzip header"),
         (gzip.compress(b""), "truncated_archive", "end-of-archive"),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from deeprubin_spark.bands import BANDS, band_index
-from deeprubin_spark.kernels import gaussian_process as gp, gaussian_process_twin as twin
+from deeprubin_spark.kernels import gaussian_process as gp
+from deeprubin_spark.kernels import gaussian_process_twin as twin
 from deeprubin_spark.kernels.light_curve_features import (
     FEATURE_NAMES,
     FEATURES,
@@ -65,11 +66,11 @@ def test_every_feature_has_a_name_of_its_own_a_unit_and_a_sentence():
 
 def test_a_known_transient_is_described_as_it_is(well_observed):
     assert status(well_observed) == "ok" and well_observed.n_points_used[0] == 102
-    assert well_observed.t_ref_mjd[0] == pytest.approx(58030.0, abs=0.5)
+    assert well_observed.t_ref_mjd[0] == pytest.approx(58030.0, abs=1.0)
     assert feature(well_observed, "peak_flux_r") == pytest.approx(1000.0, rel=0.02)
     assert feature(well_observed, "peak_ratio_gr") == pytest.approx(0.8 / 1.8, abs=0.01)
     assert feature(well_observed, "peak_lag_gr") == pytest.approx(0.0, abs=1.0)
-    assert feature(well_observed, "peak_age") == pytest.approx(70.0, abs=0.5)
+    assert feature(well_observed, "peak_age") == pytest.approx(70.0, abs=1.0)
     # a Gaussian of width s crosses half its height at 1.1774 s and a fifth at 1.7941 s
     assert feature(well_observed, "rise_50_r") == pytest.approx(1.1774 * 8, abs=0.5)
     assert feature(well_observed, "rise_20_g") == pytest.approx(1.7941 * 8, abs=0.6)

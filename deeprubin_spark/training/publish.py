@@ -1,0 +1,176 @@
+"""From the warehouse to a published model: export, train, calibrate, measure, fit the isolation forest, write the directory and its row in `models`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+from safetensors.torch import load as load_tensors
+
+from deeprubin_spark import __version__
+from deeprubin_spark.errors import NoInputError
+from deeprubin_spark.models import published
+from deeprubin_spark.models.baseline import boosted_trees
+from deeprubin_spark.models.forest import AnomalyForest
+from deeprubin_spark.models.inputs import MODEL_FEATURES, FeatureScaler, noise_patterns
+from deeprubin_spark.models.losses import class_weights
+from deeprubin_spark.models.published import Parts, PublishedModel
+from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.runs import Run
+from deeprubin_spark.schemas import FEATURES, MODELS
+from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+from deeprubin_spark.settings import TrainingSettings
+from deeprubin_spark.training import evaluate
+from deeprubin_spark.training.distributed import train_on_spark
+from deeprubin_spark.training.export import Export, Fold, export, read_fold
+from deeprubin_spark.training.loop import Plan, Trained
+from deeprubin_spark.training.reader import Shards
+
+MIN_ANOMALY_OBJECTS = 20
+MIN_ANOMALY_DETECTIONS = 3
+MAX_ANOMALY_OBJECTS = 20_000
+ANOMALY_SURVEY = "ztf"
+
+FloatArray = NDArray[np.float64]
+
+
+def train_and_publish(run: Run) -> PublishedModel:
+    """The whole way. NoInputError where the warehouse holds too little; RetryableError where ranks were lost too often."""
+    settings = run.settings.training
+    usual = anomaly_values(run)  # first, because it fails early
+    made = export(run)
+    train = read_fold(made, "train")
+    plan = planned(made, train, settings)
+    shards = Shards(made.files, made.group_rows, settings.processes)
+    place = Path(made.directory) / f"run-{_key(plan)}"
+    trained = train_on_spark(plan, shards, place, start_timeout_s=settings.start_timeout_s, restarts=settings.restarts)
+    parts = calibrated(plan, trained, AnomalyForest.fit(usual, settings.seed), read_fold(made, "validation"))
+    told = manifest(made, plan, trained, settings, len(usual))
+    told |= measured(published.assemble(told, parts), train, read_fold(made, "test"), plan)
+    model = published.save(Path(settings.publish_to).expanduser().resolve(), told, parts)
+    run.model_version = model.version
+    run.merge_by_key(MODELS, run.session.createDataFrame([_models_row(model, settings)], MODELS.spark_schema()))
+    run.counts.update(objects=made.n_objects, parents=made.n_parents, epochs=len(trained.losses), anomaly_objects=len(usual))
+    return model
+
+
+def planned(made: Export, train: Fold, settings: TrainingSettings) -> Plan:
+    """What the ranks need to know: sizes, scaling and class weights of the training fold, and the settings."""
+    counts = torch.from_numpy(np.bincount(train.target, minlength=len(CLASS_NAMES)))
+    return Plan(
+        shape=TcnShape(len(MODEL_FEATURES), len(CLASS_NAMES)),
+        scaler=FeatureScaler.fit(train.rows.values),
+        class_weight=class_weights(counts).float().numpy(),
+        n_rows=made.n_rows,
+        n_shards=settings.processes,
+        n_steps=train.rows.grid_time.shape[1],
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        seed=settings.seed,
+    )
+
+
+def calibrated(plan: Plan, trained: Trained, forest: AnomalyForest, validation: Fold) -> Parts:
+    """The trained network with the temperature that fits the validation fold best."""
+    network = LightCurveTcn(plan.shape)
+    network.load_state_dict(load_tensors(trained.network))
+    parts = Parts(network.eval(), plan.scaler, forest, noise_patterns(plan.n_steps, plan.seed), 1.0)
+    raw = published.assemble({}, parts).logits(validation.rows)
+    return Parts(parts.network, parts.scaler, forest, parts.patterns, evaluate.temperature(raw, validation.target))
+
+
+def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSettings, n_usual: int) -> dict[str, Any]:
+    """Where the model comes from."""
+    return {
+        "published_at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "code_version": __version__,
+        "contract_version": FEATURES.version,
+        "feature_set": FEATURE_SET,
+        "training": {
+            "data": f"survey {settings.survey}, labels {settings.label_source}: simulated light curves" if settings.survey == "plasticc" else settings.survey,
+            "sha256": made.sha256,
+            "features_version": made.features_version,
+            "labels_version": made.labels_version,
+            "rows": made.n_objects,
+            "objects": made.n_parents,
+            "folds": "70 : 15 : 15 % by hash of the parent object",
+            "settings": settings.model_dump(mode="json", exclude={"publish_to", "start_timeout_s", "restarts"}),
+            "class_weight": dict(zip(CLASS_NAMES, (round(float(w), 6) for w in plan.class_weight), strict=True)),
+            "losses": [round(loss, 8) for loss in trained.losses],
+        },
+        "anomaly": {"data": f"survey {ANOMALY_SURVEY} without {', '.join(settings.anomaly_excluded_nights)}", "objects": n_usual},
+    }
+
+
+def measured(model: PublishedModel, train: Fold, test: Fold, plan: Plan) -> dict[str, Any]:
+    """Metrics of network and baseline on the test fold, the network by the very code that scores a night; and how often it would abstain."""
+    probabilities = model.predict(test.rows).probabilities
+    weight = plan.class_weight[train.target]
+    trees = boosted_trees(train.rows.values, train.target, weight, test.rows.values, len(CLASS_NAMES), plan.seed)
+    whole = np.array(["/" not in name for name in test.object_id])
+    return {
+        "metrics": evaluate.metrics(probabilities, test.target, CLASS_NAMES),
+        "metrics_whole_light_curves": evaluate.metrics(probabilities[whole], test.target[whole], CLASS_NAMES),
+        "metrics_baseline": {"kind": "scikit-learn HistGradientBoosting on the same features"} | evaluate.metrics(trees, test.target, CLASS_NAMES),
+        "confusion": {"rows": "true class", "columns": "most probable class", "counts": evaluate.confusion(probabilities, test.target).tolist()},
+        "outside_range_of_test_fold": float(model.outside_training_range(test.rows.values).mean()),
+    }
+
+
+def anomaly_values(run: Run) -> FloatArray:
+    """Feature values (N, F) of each real object's latest night outside `training.anomaly_excluded_nights`, NaN where missing.
+
+    In the order of a hash of the object_id, the first 20,000 of them: a tree of the forest looks at 256.
+
+    NoInputError for fewer than 20 objects with 3 detections.
+    """
+    excluded = list(run.settings.training.anomaly_excluded_nights)
+    rows = run.read(FEATURES, survey=ANOMALY_SURVEY).where(
+        ~F.col("night").cast("string").isin(excluded)
+        & (F.col("feature_set") == FEATURE_SET)
+        & (F.col("status") == "ok")
+        & (F.col("n_detections") >= MIN_ANOMALY_DETECTIONS)
+    )
+    latest = Window.partitionBy("object_id").orderBy(F.desc("night"))
+    one_each = rows.withColumn("age", F.row_number().over(latest)).where("age = 1")
+    sample = one_each.sort(F.xxhash64("object_id"), "object_id").limit(MAX_ANOMALY_OBJECTS).select(*MODEL_FEATURES).toPandas()
+    if len(sample) < MIN_ANOMALY_OBJECTS:
+        raise NoInputError(
+            f"training: the isolation forest needs {MIN_ANOMALY_OBJECTS} objects of survey {ANOMALY_SURVEY} with {MIN_ANOMALY_DETECTIONS} detections outside the nights "
+            f"{', '.join(excluded)}, found {len(sample)}; ingest more nights, up to extract_features, or change training.anomaly_excluded_nights"
+        )
+    return sample.to_numpy(np.float64, na_value=np.nan)
+
+
+def _models_row(model: PublishedModel, settings: TrainingSettings) -> tuple[Any, ...]:
+    told = model.manifest
+    row = {
+        "model_version": model.version,
+        "published_at": dt.datetime.fromisoformat(told["published_at"]),
+        "location": str(Path(settings.publish_to).expanduser().resolve() / model.version),
+        "contract_version": told["contract_version"],
+        "feature_set": told["feature_set"],
+        "code_version": told["code_version"],
+        "training_data": told["training"]["data"],
+        "training_sha256": told["training"]["sha256"],
+        "n_training_objects": told["training"]["objects"],
+        "metrics": told["metrics"],
+        "manifest": json.dumps(told, sort_keys=True),
+    }
+    return tuple(row[name] for name in MODELS.names)
+
+
+def _key(plan: Plan) -> str:
+    """Checkpoints of another plan are not ours."""
+    told = (plan.shape.as_dict(), plan.n_shards, plan.epochs, plan.batch_size, plan.learning_rate, plan.seed, plan.class_weight.tolist())
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]

@@ -1,0 +1,122 @@
+"""The carried nights, from archive to scores, through `nightly` as a user runs it."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from deeprubin_spark.jobs import nightly
+from pyspark.sql import functions as F
+
+from deeprubin_spark.preprocessing.light_curves import light_curves
+from deeprubin_spark.schemas import ALERTS_ZTF, ANOMALIES, FEATURES, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, QUARANTINE, RUNS, SCORES
+from deeprubin_spark.tables import Warehouse
+from tests.conftest import settings_at
+from tests.e2e import nights
+
+NIGHT = dt.date(2018, 11, 29)
+ALL = ("--nights", "2018-06-01:2025-03-02")
+N_PACKETS = 484  # tests/data/ztf/manifest.csv
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("night")
+
+
+@pytest.fixture(scope="module")
+def warehouse(spark, place):
+    """All carried nights, run once."""
+    assert nightly.main([*ALL, *nights.flags(place)]) == 0
+    return Warehouse(spark, settings_at(place).warehouse)
+
+
+def test_every_packet_is_accounted_for(warehouse):
+    ledger = warehouse.read(RUNS).where("job = 'ingest_archive'").first()["counts"]
+    assert ledger["members"] == N_PACKETS
+    assert ledger["members"] == ledger["kept"] + ledger["duplicates"] + ledger["excluded"] + ledger["quarantined"] + ledger["other_night"]
+    assert ledger["quarantined"] == 0 == warehouse.read(QUARANTINE).count()
+    assert warehouse.read(ALERTS_ZTF).select("candid").distinct().count() == ledger["kept"]
+
+
+def test_every_touched_object_has_features_a_score_or_a_reason_and_a_rank_or_a_reason(warehouse):
+    keys = ["survey", "object_id", "night"]
+    touched = warehouse.read(LIGHTCURVE_SEGMENTS).select(*keys)
+    for table in (FEATURES, SCORES, ANOMALIES):
+        rows = warehouse.read(table).select(*keys)
+        assert rows.exceptAll(touched).isEmpty() and touched.exceptAll(rows).isEmpty(), table.name
+
+
+def test_probabilities_sum_to_one_and_the_class_is_the_most_probable(warehouse):
+    scored = warehouse.read(SCORES).where("status = 'scored'")
+    total = F.expr("aggregate(map_values(probabilities), 0D, (a, p) -> a + p)")
+    assert scored.count() > 0
+    assert scored.where(F.abs(total - 1) > 1e-5).isEmpty()
+    assert scored.where("abs(probabilities[class] - p_class) > 1e-6 OR p_class < array_max(map_values(probabilities)) - 1e-6").isEmpty()
+    assert scored.where("abs(p_transient + p_stochastic + p_periodic - 1) > 1e-5").isEmpty()
+
+
+def test_most_objects_that_pass_the_gates_get_a_score(warehouse):
+    of_night = warehouse.read(SCORES, nights=[NIGHT]).where("n_detections >= 5")
+    eligible = of_night.where("reason IS NULL OR reason NOT IN ('bogus', 'known_asteroid')")
+    assert eligible.count() >= 20
+    assert eligible.where("status = 'scored'").count() >= 0.7 * eligible.count()
+
+
+def test_gated_objects_say_which_gates_they_failed(warehouse):
+    gated = warehouse.read(ANOMALIES, nights=[NIGHT]).where("status = 'gated'").join(
+        warehouse.read(FEATURES, nights=[NIGHT]).select("object_id", "ss_distance", "rb_max", "drb_max", F.col("n_detections").alias("n")), "object_id"
+    )
+    assert gated.where("reason LIKE '%known_asteroid%' AND NOT (ss_distance <= 5)").isEmpty()
+    assert gated.where("ss_distance <= 5 AND reason NOT LIKE '%known_asteroid%'").isEmpty()
+    assert gated.where("(n < 3) <> (reason LIKE '%too_few_detections%')").isEmpty()
+    assert gated.where("drb_max IS NULL AND (rb_max < 0.55) <> (reason LIKE '%bogus%')").isEmpty()
+
+
+def test_anomalies_are_ranked_from_odd_to_usual_and_explained(warehouse):
+    ranked = warehouse.read(ANOMALIES, nights=[NIGHT]).where("status = 'ranked'").orderBy("rank").collect()
+    assert [row["rank"] for row in ranked] == list(range(1, len(ranked) + 1))
+    scores = [row["score"] for row in ranked]
+    assert scores == sorted(scores, reverse=True) and 0 < scores[-1] <= scores[0] < 1
+    for row in ranked:
+        shares = [c["share"] for c in row["contributions"]]
+        assert shares == sorted(shares, reverse=True)
+        assert row["contributions"][0]["feature"] in row["explanation"]
+
+
+def test_a_supernova_seen_on_many_nights_is_one_growing_light_curve(warehouse):
+    counts = warehouse.read(SCORES).where("object_id = 'ZTF19aazzpje'").orderBy("night").select("night", "n_detections").collect()
+    assert len(counts) == 9
+    assert [row["n_detections"] for row in counts] == sorted(row["n_detections"] for row in counts)
+    view = light_curves(warehouse.read(LIGHTCURVE_SEGMENTS), warehouse.read(LIGHTCURVE_BASE)).where("object_id = 'ZTF19aazzpje'").first()
+    detections = [p for p in view["points"] if p["kind"] == "detection" and not p["same_exposure"]]
+    assert len(detections) == counts[-1]["n_detections"]
+    assert [p["mjd"] for p in view["points"]] == sorted(p["mjd"] for p in view["points"])
+    assert len({(p["exposure_mjd"], p["band"]) for p in detections}) == len(detections)
+
+
+def test_features_of_a_night_see_no_later_point(warehouse):
+    later = warehouse.read(FEATURES).where("exists(points, p -> p.mjd >= unix_date(night) + 40587 + 1)")
+    assert later.isEmpty()
+
+
+def test_a_night_run_twice_is_the_same_night(warehouse, place):
+    before, n_runs = nights.content(warehouse), warehouse.read(RUNS).where("job = 'nightly'").count()
+    assert nightly.main([*ALL, *nights.flags(place)]) == 0
+    assert nights.content(warehouse) == before
+    assert warehouse.read(RUNS).where("job = 'nightly'").count() == n_runs + 1
+
+
+def test_nights_one_by_one_and_backwards_are_the_same_as_all_at_once(spark, warehouse, tmp_path):
+    few = [dt.date(2019, 7, 20), dt.date(2019, 6, 19), dt.date(2019, 7, 2)]
+    for night in few:
+        assert nightly.main(["--night", str(night), *nights.flags(tmp_path)]) == 0
+    alone = Warehouse(spark, settings_at(tmp_path).warehouse)
+    for night in few:
+        one, other = (w.read(LIGHTCURVE_SEGMENTS, nights=[night]) for w in (alone, warehouse))
+        assert one.exceptAll(other).isEmpty() and other.exceptAll(one).isEmpty()
+
+
+def test_the_page_and_its_summary_are_there(place, warehouse):
+    page = (place / "reports" / "ztf_2018-11-29.html").read_text()
+    assert "370" in page and "http://" not in page.replace("http://www.w3.org", "")

@@ -1,0 +1,39 @@
+"""The notebooks run, top to bottom, on a warehouse of the carried nights."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ZTF_ARCHIVE
+from tests.e2e import nights
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("notebooks")
+    archive = nights.archive_of(directory / "archive", ZTF_ARCHIVE, "20181129", "20190619", "20190702", "20190720")
+    done = nights.run("nightly", "--nights", "2018-11-29:2019-07-20", *nights.flags(directory, f"ingest.archive=[{archive}]", "report.n_anomalies=1"))
+    assert done.returncode == 0, done.stderr
+    return directory / "warehouse"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs(notebook, warehouse, tmp_path):
+    copy = tmp_path / notebook.name
+    copy.write_bytes(notebook.read_bytes())
+    environment = nights.environment() | {"DEEPRUBIN_WAREHOUSE__PATH": str(warehouse), "DEEPRUBIN_SPARK__MASTER": "local[2]"}
+    command = [sys.executable, "-m", "jupyter", "execute", "--inplace", str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_carries_no_output(notebook):
+    assert '"outputs": []' in notebook.read_text()
+    assert '"output_type"' not in notebook.read_text()

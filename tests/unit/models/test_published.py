@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from deeprubin_spark.errors import ModelError
+from deeprubin_spark.models import published
+from deeprubin_spark.models.forest import AnomalyForest
+from deeprubin_spark.models.inputs import MODEL_FEATURES, FeatureRows, FeatureScaler, noise_patterns
+from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+
+CONTRACT = {"contract_version": 1, "feature_set": "ztf_gr_1"}
+
+
+def rows(n: int) -> FeatureRows:
+    rng = np.random.default_rng(n)
+    values = rng.normal(size=(n, len(MODEL_FEATURES)))
+    values[rng.uniform(size=values.shape) < 0.1] = np.nan
+    time = np.linspace(-20.0, 60.0, 64) * rng.uniform(0.5, 5.0, size=(n, 1))
+    return FeatureRows(values, time, rng.normal(size=(n, 2, 64)) * 1e4, rng.uniform(1e2, 1e4, size=(n, 2, 64)))
+
+
+@pytest.fixture(scope="module")
+def parts() -> published.Parts:
+    torch.manual_seed(1)
+    values = rows(400).values
+    network = LightCurveTcn(TcnShape(len(MODEL_FEATURES), len(CLASS_NAMES))).eval()
+    return published.Parts(network, FeatureScaler.fit(values), AnomalyForest.fit(values, 1), noise_patterns(64, 1), 1.3)
+
+
+@pytest.fixture
+def saved(tmp_path, parts):
+    return tmp_path, published.save(tmp_path, {**CONTRACT, "published_at": "2020-01-01T00:00:00+00:00", "metrics": {"log_loss": 1.0}}, parts)
+
+
+def test_a_published_model_read_back_gives_the_same_answers(saved):
+    root, model = saved
+    again = published.load(root / model.version, **CONTRACT)
+    new = rows(20)
+    assert again.version == model.version and again.manifest == model.manifest
+    np.testing.assert_array_equal(again.predict(new).probabilities, model.predict(new).probabilities)
+    np.testing.assert_array_equal(again.anomaly(new.values)[0], model.anomaly(new.values)[0])
+    np.testing.assert_array_equal(again.outside_training_range(new.values), model.outside_training_range(new.values))
+
+
+def test_a_published_directory_holds_no_pickle_and_is_small(saved):
+    root, model = saved
+    files = sorted(path.name for path in (root / model.version).iterdir())
+    assert files == ["forest.safetensors", "inputs.safetensors", "manifest.json", "network.safetensors"]
+    assert sum(path.stat().st_size for path in (root / model.version).iterdir()) < 2_000_000
+    assert [path.name for path in root.iterdir()] == [model.version]
+
+
+def test_probabilities_sum_to_one_and_the_entropy_splits(saved):
+    _, model = saved
+    made = model.predict(rows(70))
+    np.testing.assert_allclose(made.probabilities.sum(axis=1), 1.0, atol=1e-12)
+    assert (made.probabilities >= 0.0).all()
+    entropy = -(made.probabilities * np.log(made.probabilities)).sum(axis=1)
+    np.testing.assert_allclose(made.aleatoric + made.epistemic, entropy, atol=1e-9)
+    assert (made.epistemic >= 0.0).all() and (made.aleatoric > 0.0).all()
+
+
+def test_a_prediction_does_not_depend_on_the_batch_it_came_in(saved):
+    _, model = saved
+    every = rows(150)
+    whole = model.predict(every)
+    order = np.random.default_rng(4).permutation(150)
+    shuffled = model.predict(every.take(order))
+    np.testing.assert_array_equal(whole.probabilities[order], shuffled.probabilities)
+    parts = [model.predict(every.take(slice(start, start + 7))).probabilities for start in range(0, 150, 7)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole.probabilities)
+
+
+def test_larger_errors_make_a_prediction_less_sure_of_itself(saved):
+    _, model = saved
+    every = rows(60)
+    vague = FeatureRows(every.values, every.grid_time, every.grid_mean, every.grid_sd * 10.0)
+    assert model.predict(vague).epistemic.mean() > model.predict(every).epistemic.mean()
+
+
+def test_no_rows_give_no_predictions(saved):
+    assert saved[1].predict(rows(3).take(slice(0, 0))).probabilities.shape == (0, len(CLASS_NAMES))
+
+
+def test_a_model_travels_to_a_worker_and_is_built_there_once(saved):
+    _, model = saved
+    sent = pickle.dumps(model)
+    assert pickle.loads(sent) is pickle.loads(sent)
+    np.testing.assert_array_equal(pickle.loads(sent).predict(rows(5)).probabilities, model.predict(rows(5)).probabilities)
+
+
+def test_the_same_weights_have_the_same_version_and_others_another(saved, parts):
+    _, model = saved
+    assert published.assemble(CONTRACT, parts).version == model.version
+    other = published.Parts(parts.network, parts.scaler, parts.forest, parts.patterns, 1.4)
+    assert published.assemble(CONTRACT, other).version != model.version
+
+
+@pytest.mark.parametrize("name", ["network.safetensors", "inputs.safetensors", "forest.safetensors"])
+def test_a_damaged_file_is_refused_with_exit_69(saved, name):
+    root, model = saved
+    path = root / model.version / name
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(ModelError, match=f"{name} has SHA-256") as refused:
+        published.load(root / model.version, **CONTRACT)
+    assert refused.value.exit_code == 69
+
+
+def test_a_missing_file_or_manifest_is_refused(saved):
+    root, model = saved
+    (root / model.version / "forest.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"forest.safetensors not there"):
+        published.load(root / model.version, **CONTRACT)
+    with pytest.raises(ModelError, match=r"no manifest\.json"):
+        published.load(root / "nothing", **CONTRACT)
+    (root / model.version / "manifest.json").write_text("<html>")
+    with pytest.raises(ModelError, match="not JSON"):
+        published.load(root / model.version, **CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("contract_version", 2), ("feature_set", "ztf_gr_0"), ("features", ["duration"]), ("classes", ["SNIa"]), ("format", 99)]
+)
+def test_a_model_of_another_contract_is_refused(saved, name, value):
+    root, model = saved
+    path = root / model.version / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(ModelError, match=f"another contract: {name}"):
+        published.load(root / model.version, **CONTRACT)
+
+
+def test_the_newest_version_is_found_or_the_one_asked_for(tmp_path, parts):
+    old = published.save(tmp_path, {**CONTRACT, "published_at": "2020-01-01T00:00:00+00:00"}, parts)
+    changed = published.Parts(parts.network, parts.scaler, parts.forest, parts.patterns, 1.4)
+    new = published.save(tmp_path, {**CONTRACT, "published_at": "2021-01-01T00:00:00+00:00"}, changed)
+    assert published.find(str(tmp_path)).name == new.version
+    assert published.find(str(tmp_path), old.version).name == old.version
+    with pytest.raises(ModelError, match="model 'tcn-0', found|expected model 'tcn-0'"):
+        published.find(str(tmp_path), "tcn-0")
+    with pytest.raises(ModelError, match="expected a published model"):
+        published.find(str(tmp_path / "nowhere"))
