@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(_lines(settings, "")))
             return 0
         if arguments.command == "self-test":
-            return self_test.main()
+            return self_test.main(settings.spark)
         with spark.session(settings.spark, "sql") as session:
             open_tables(session, Warehouse(session, settings.warehouse))
             if arguments.file:

@@ -33,7 +33,7 @@ from deeprubin_spark.errors import ConfigError, DeepRubinError
 from deeprubin_spark.settings import SparkSettings
 
 _OLDEST_JAVA = 17
-_PROBE_TIMEOUT_S = 180
+_PROBE_TIMEOUT_S = 300
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class SparkSettings(_Section):
 
     master: str = Field("", description="Spark master; empty: the one spark-submit gives, else local[*]")
     driver_memory: str = Field("2g", pattern=r"^\d+[mg]$", description="Heap of a driver that we start ourselves")
-    jars: str = Field("", description="Directory with the Delta, Avro and Kafka jars; empty: $DEEPRUBIN_JARS, else the cluster has them")
+    jars: str = Field("", description="Directory with the Delta, Avro and Kafka jars; empty: $DEEPRUBIN_JARS, else those `make setup` fetched")
     shuffle_partitions: int = Field(4, ge=1, description="Partitions of a shuffle")
     arrow_batch_rows: int = Field(2000, ge=1, description="Rows per Arrow batch between the JVM and Python")
     conf: dict[str, str] = Field(default_factory=dict, description="More Spark configuration, passed on as it is")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyspark
 from pyspark.sql import SparkSession
 
 from deeprubin_spark.errors import ConfigError
@@ -81,9 +82,16 @@ def _starts_its_own_jvm() -> bool:
 
 
 def _class_path(settings: SparkSettings) -> str:
-    directory = settings.jars or os.environ.get("DEEPRUBIN_JARS", "")
-    if not directory:
+    """The jars named by the setting, the environment, or else those that `make setup` fetched; '' where Spark has them already."""
+    named = settings.jars or os.environ.get("DEEPRUBIN_JARS", "")
+    directory = Path(named) if named else _fetched_jars()
+    if not named and not directory.is_dir():
         return ""
-    if not any(Path(directory).glob("delta-spark_*.jar")):
+    if not any(directory.glob("delta-spark_*.jar")):
         raise ConfigError(f"spark.jars: expected the Delta jars in {directory}, found none; `make setup` fetches them")
-    return f"{Path(directory).resolve()}/*"
+    return f"{directory.resolve()}/*"
+
+
+def _fetched_jars() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "deeprubin" / "jars" / pyspark.__version__

@@ -81,9 +81,9 @@ if [ ! -e "$wanted" ]; then
     [ "$narrower" != "$level" ] || break
   done
 fi
-step "$(stamp package pyproject.toml setup.py "$lock")" install_package
+step "$(stamp package pyproject.toml setup.py)" install_package
 if [ ! -d "$DEEPRUBIN_JARS" ] || [ ! -e "$(stamp jars infra/locks/jars-*.sha256)" ]; then
-  echo "jars      fetching Delta, Avro and Kafka into $DEEPRUBIN_JARS: 23 MB, 20 to 60 s"
+  echo "jars      Delta, Avro and Kafka in $DEEPRUBIN_JARS: 23 MB and 20 to 60 s where they are not there yet"
   "$python" infra/fetch_jars.py "$DEEPRUBIN_JARS"
   : > "$(stamp jars infra/locks/jars-*.sha256)"
 fi

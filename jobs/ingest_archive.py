@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from deeprubin_spark import cli
+from deeprubin_spark.errors import UsageError
 from deeprubin_spark.ingestion import archive, night
 from deeprubin_spark.runs import Run
 
@@ -20,6 +21,8 @@ _SHOWN = 20
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
     """Find the sources of these nights, then read them into the tables."""
+    if run.survey != "ztf":
+        raise UsageError(f"--survey {run.survey}: expected ztf, the only survey with alert archives here")
     found = archive.sources(tuple(arguments.archive) or run.settings.ingest.archive, run.nights)
     if arguments.dry_run:
         for source in found[:_SHOWN]:

@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from deeprubin_spark import runs, settings as settings_module, spark as spark_module
+from deeprubin_spark.schemas import TABLES
 from deeprubin_spark.tables import Warehouse
 
 DATA = Path(__file__).parent / "data"
 ZTF_ARCHIVE = DATA / "ztf" / "archive"
 
 
+# A test's session lives too short to repay the second-stage JIT compiler, which would take most of two cores.
+SMALL_SESSION = [
+    "spark.master=local[2]",
+    "spark.driver_memory=1g",
+    "spark.shuffle_partitions=2",
+    "spark.conf={spark.driver.extraJavaOptions: -XX:TieredStopAtLevel=1 -XX:+UseSerialGC}",
+]
+
+
 @pytest.fixture(scope="session")
 def spark():
     os.environ.setdefault("DEEPRUBIN_JARS", str(Path.home() / ".cache" / "deeprubin" / "jars" / "4.1.1"))
-    resolved = settings_module.load(
-        overrides=["spark.master=local[2]", "spark.driver_memory=1g", "spark.arrow_batch_rows=7", "spark.shuffle_partitions=2"], environ={}
-    )
+    resolved = settings_module.load(overrides=[*SMALL_SESSION, "spark.arrow_batch_rows=7"], environ={})
     with spark_module.session(resolved.spark, "tests") as session:
         yield session
 
 
+@pytest.fixture(scope="session")
+def empty_warehouse(spark, tmp_path_factory):
+    """A directory with every table, empty: made once, because a table with its checks is several commits."""
+    resolved = settings_at(tmp_path_factory.mktemp("empty"))
+    warehouse = Warehouse(spark, resolved.warehouse)
+    for table in TABLES:
+        warehouse.create(table)
+    return Path(resolved.warehouse.path)
+
+
 @pytest.fixture
-def settings(tmp_path):
-    """Settings of a new warehouse, which takes the carried archive."""
+def settings(tmp_path, empty_warehouse):
+    """Settings of a warehouse of its own, with empty tables, which takes the carried archive."""
+    shutil.copytree(empty_warehouse, tmp_path / "warehouse")
     return settings_at(tmp_path)
 
 

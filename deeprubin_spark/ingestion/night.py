@@ -130,8 +130,9 @@ def _count(run: Run, tallies: Sequence[Tally], nights: Sequence[dt.date], duplic
 
 def _gates(run: Run, rows: DataFrame, tallies: Sequence[Tally]) -> None:
     if n_damaged := _sum(tallies, "archive"):
+        first = _first(rows, F.col("outcome") == "archive")
         raise DataGateError(
-            f"{ALERTS_ZTF.name}: {n_damaged} damaged archive{'s' if n_damaged > 1 else ''}. First: {_first(rows, F.col('outcome') == 'archive')}. "
+            f"{ALERTS_ZTF.name}: {n_damaged} damaged archive{'s' if n_damaged > 1 else ''}. First: {first}. "
             "What could be read is in the table, the damage in quarantine; fetch the archive again and re-run."
         )
     if n_contradicting := sum(tally.rows for tally in tallies if tally.reason == "wrong_night"):

@@ -7,7 +7,6 @@ date). Beside them each source gives a row 'source' with the number of its packe
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -255,8 +254,6 @@ def _checked(alert: Alert) -> float:
 
 
 def _night(jd: float) -> dt.date:
-    """UT date of `jd`; the caller knows that it is a possible one."""
-    if not math.isfinite(jd):
-        raise BadPacketError("bad_value", f"jd: expected a number, found {jd}")
+    """UT date of `jd`, which has been checked."""
     night: dt.date = ztf_night(np.array([jd]))[0].item()
     return night

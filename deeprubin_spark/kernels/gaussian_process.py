@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from deeprubin_spark.bands import BANDS
 from deeprubin_spark.kernels.gaussian_process_fit import BAD_INPUT, OK, TOO_FEW_POINTS, fit_objects, likelihood_objects, scale_objects
-from deeprubin_spark.kernels.gaussian_process_posterior import mean_objects, posterior_objects
+from deeprubin_spark.kernels.gaussian_process_posterior import mean_objects, posterior_objects, weight_objects
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves, has_usable_points
 
 WAVELENGTH_SCALE = 6000.0  # [Angstrom] Boone 2019
 MIN_POINTS = 3
 STATUS_NAMES: tuple[str, ...] = ("ok", "too_few_points", "bad_input", "fit_failed")
 _SQRT3 = math.sqrt(3.0)
-_LoopArguments = tuple[NDArray[np.int64], FloatArray, NDArray[np.int8], FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
+_LoopArguments = tuple[NDArray[np.int64], FloatArray, NDArray[np.int8], FloatArray, FloatArray, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -97,39 +97,58 @@ def log_likelihood(curves: LightCurves, amplitude: FloatArray, timescale: FloatA
     return out
 
 
-def posterior_mean(
-    curves: LightCurves, fits: Fits, query_offsets: NDArray[np.int64], query_mjd: FloatArray, wavelengths: FloatArray
-) -> FloatArray:
-    """Posterior mean at each query time and every wavelength.
+def data_weights(curves: LightCurves, fits: Fits) -> FloatArray:
+    """Weights K^-1 F of the points in the posterior mean: (N,) [1 / nJy]; NaN where the object has no fit.
 
-    m = k^T K^-1 F.    query_offsets : (B + 1,) int64, object b asks at query_mjd[query_offsets[b] : query_offsets[b + 1]]
+    They also hold the residuals from it: F_i - m_i = sigma_i^2 (K^-1 F)_i.
+    """
+    weights = np.full(len(curves.mjd), np.nan)
+    weight_objects(*_arguments(curves), _parameters(fits), weights)
+    return weights
+
+
+def posterior_mean(
+    curves: LightCurves,
+    fits: Fits,
+    weights: FloatArray,
+    query_offsets: NDArray[np.int64],
+    query_mjd: FloatArray,
+    wavelengths: FloatArray,
+) -> FloatArray:
+    """Posterior mean at each query time and every wavelength, m = k^T K^-1 F, in O(n + Q).
+
+    weights : (N,) of `data_weights`      query_offsets : (B + 1,) int64, object b asks at query_mjd[offsets b to b + 1 of it]
     wavelengths : (W,) [Angstrom]. Returns (Q, W) [nJy]; NaN where the object has no fit.
     """
     mean = np.full((len(query_mjd), len(wavelengths)), np.nan)
-    mean_objects(*_arguments(curves, fits, wavelengths), np.asarray(query_offsets, np.int64), np.asarray(query_mjd, np.float64), mean)
+    query = np.asarray(query_offsets, np.int64), np.asarray(query_mjd, np.float64)
+    points = curves.offsets, curves.mjd, curves.band, weights
+    mean_objects(*points, band_correlation(wavelengths), _parameters(fits), *query, mean)
     return mean
 
 
 def posterior(
     curves: LightCurves, fits: Fits, query_offsets: NDArray[np.int64], query_mjd: FloatArray, wavelengths: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Posterior mean and standard deviation of the noise-free flux; arguments as `posterior_mean`.
+    """Posterior mean and standard deviation of the noise-free flux; queries as in `posterior_mean`.
 
     m = k^T K^-1 F,    s^2 = A^2 - k^T K^-1 k.    Returns (mean, sd) : (Q, W) [nJy]
     """
     mean = np.full((len(query_mjd), len(wavelengths)), np.nan)
     sd = np.full_like(mean, np.nan)
-    posterior_objects(
-        *_arguments(curves, fits, wavelengths), np.asarray(query_offsets, np.int64), np.asarray(query_mjd, np.float64), mean, sd
-    )
+    query = np.asarray(query_offsets, np.int64), np.asarray(query_mjd, np.float64)
+    posterior_objects(*_arguments(curves), band_correlation(wavelengths), _parameters(fits), *query, mean, sd)
     return mean, sd
 
 
-def _arguments(curves: LightCurves, fits: Fits, wavelengths: FloatArray) -> _LoopArguments:
-    """What the compiled loops over objects take before the query."""
-    bands = band_correlation(_band_wavelengths())
-    parameters = np.column_stack([fits.amplitude, fits.timescale, fits.scale])
-    return curves.offsets, curves.mjd, curves.band, curves.flux, curves.flux_err, bands, band_correlation(wavelengths), parameters
+def _arguments(curves: LightCurves) -> _LoopArguments:
+    """What the compiled loops over objects take of the points, and the correlation between the bands."""
+    return curves.offsets, curves.mjd, curves.band, curves.flux, curves.flux_err, band_correlation(_band_wavelengths())
+
+
+def _parameters(fits: Fits) -> FloatArray:
+    """Amplitude [nJy], timescale [d] and flux scale [nJy]: (B, 3)."""
+    return np.column_stack([fits.amplitude, fits.timescale, fits.scale])
 
 
 def _band_wavelengths() -> FloatArray:

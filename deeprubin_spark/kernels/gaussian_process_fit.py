@@ -53,17 +53,18 @@ def scale_objects(offsets: Rows, flux: Floats, flux_err: Floats, scale: Floats) 
 
 @njit(cache=True, nogil=True)
 def timescale_floor(mjd: Floats) -> float:
-    """Twice the median gap between epochs, within [TIMESCALE_MIN, FLOOR_MAX] [d]."""
-    time = np.sort(mjd)
-    gaps = np.empty(len(time))
+    """Twice the median gap between epochs, within [TIMESCALE_MIN, FLOOR_MAX] [d]; mjd (n,) ascending."""
+    gaps = np.full(len(mjd), math.inf)
     n_gaps = 0
-    for i in range(1, len(time)):
-        if time[i] - time[i - 1] > EPOCH_GAP:
-            gaps[n_gaps] = time[i] - time[i - 1]
+    for i in range(1, len(mjd)):
+        if mjd[i] - mjd[i - 1] > EPOCH_GAP:
+            gaps[n_gaps] = mjd[i] - mjd[i - 1]
             n_gaps += 1
     if n_gaps == 0:
         return TIMESCALE_MIN
-    return min(max(2.0 * np.median(gaps[:n_gaps]), TIMESCALE_MIN), FLOOR_MAX)
+    gaps.sort()
+    twice_median = gaps[(n_gaps - 1) // 2] + gaps[n_gaps // 2]
+    return min(max(twice_median, TIMESCALE_MIN), FLOOR_MAX)
 
 
 @njit(cache=True, nogil=True)
@@ -77,12 +78,13 @@ def _loading(band: Bands, bands: Floats) -> tuple[Floats, Rows]:
             row_of_band[b] = n_present
             present[n_present] = b
             n_present += 1
-    correlation = np.empty((n_present, n_present))
-    for i in range(n_present):
-        for j in range(n_present):
-            correlation[i, j] = bands[present[i], present[j]]
-    loading, rows = np.empty((n_present, n_present)), np.empty(len(band), np.int64)
-    loading[:] = np.linalg.cholesky(correlation)
+    loading, rows = np.zeros((n_present, n_present)), np.empty(len(band), np.int64)
+    for i in range(n_present):  # Cholesky's algorithm
+        for j in range(i + 1):
+            rest = bands[present[i], present[j]]
+            for p in range(j):
+                rest -= loading[i, p] * loading[j, p]
+            loading[i, j] = math.sqrt(rest) if i == j else rest / loading[j, j]
     for i in range(len(band)):
         rows[i] = row_of_band[band[i]]
     return loading, rows
@@ -165,69 +167,94 @@ def _search(curve: Curve, low: Floats, high: Floats, found: Floats) -> None:
 
     found : (4,) ln l, ln A, log likelihood, log posterior; NaN where no node could be evaluated. Never worse than the grid's best.
     """
-    step = (high - low) / np.array([_N_TIMESCALES - 1.0, _N_AMPLITUDES - 1.0])
-    value = np.full((_N_TIMESCALES + 2, _N_AMPLITUDES + 2), -math.inf)  # with a border, so that every node has eight neighbours
+    u_step, v_step = (high[0] - low[0]) / (_N_TIMESCALES - 1), (high[1] - low[1]) / (_N_AMPLITUDES - 1)
+    value = np.full((_N_TIMESCALES, _N_AMPLITUDES), -math.inf)
+    point = np.empty(2)
     for a in range(_N_TIMESCALES):
         for b in range(_N_AMPLITUDES):
-            value[a + 1, b + 1] = _log_posterior(curve, low + np.array([float(a), float(b)]) * step)
-    peaks = np.full(value.shape, -math.inf)
-    for a in range(1, _N_TIMESCALES + 1):
-        for b in range(1, _N_AMPLITUDES + 1):
-            if value[a, b] >= value[a - 1 : a + 2, b - 1 : b + 2].max():
-                peaks[a, b] = value[a, b]
-    best = -math.inf
+            point[0], point[1] = low[0] + a * u_step, low[1] + b * v_step
+            value[a, b] = _log_posterior(curve, point)
+    best, is_climbed = -math.inf, np.zeros(value.shape, np.bool_)
     for _ in range(_N_STARTS):
-        highest = int(np.argmax(peaks))
-        a, b = highest // peaks.shape[1], highest % peaks.shape[1]
-        if peaks[a, b] == -math.inf:
+        start_a, start_b = -1, -1
+        for a in range(_N_TIMESCALES):
+            for b in range(_N_AMPLITUDES):
+                if not is_climbed[a, b] and _is_local_maximum(value, a, b) and (start_a < 0 or value[a, b] > value[start_a, start_b]):
+                    start_a, start_b = a, b
+        if start_a < 0:
             return
-        peaks[a, b] = -math.inf
-        point, top = _climb(curve, low, high, low + np.array([a - 1.0, b - 1.0]) * step, 0.5 * step)
+        is_climbed[start_a, start_b] = True
+        point[0], point[1] = low[0] + start_a * u_step, low[1] + start_b * v_step
+        top = _climb(curve, low, high, point, 0.5 * u_step, 0.5 * v_step)
         if top > best:
             best = top
             found[0], found[1], found[2], found[3] = point[0], point[1], top - _log_prior(point[0]), top
 
 
 @njit(cache=True, nogil=True)
-def _climb(curve: Curve, low: Floats, high: Floats, start: Floats, step: Floats) -> tuple[Floats, float]:
+def _is_local_maximum(value: Floats, a: int, b: int) -> bool:
+    """Whether no neighbour of node (a, b) is higher, and the node could be evaluated."""
+    for i in range(max(a - 1, 0), min(a + 2, value.shape[0])):
+        for j in range(max(b - 1, 0), min(b + 2, value.shape[1])):
+            if value[i, j] > value[a, b]:
+                return False
+    return bool(value[a, b] > -math.inf)
+
+
+@njit(cache=True, nogil=True)
+def _climb(curve: Curve, low: Floats, high: Floats, point: Floats, u_step: float, v_step: float) -> float:
     """Simplex search (Nelder & Mead 1965) for the maximum within [low, high]: it follows the ridge A^2 ~ l^3 of this covariance.
 
-    Returns the best point (2,) and its log posterior, never below the start's.
+    Moves point (2,) to the best one found and returns its log posterior, never below the start's.
     """
-    corner, value = np.empty((3, 2)), np.empty(3)
+    corner, value, trial, other = np.empty((3, 2)), np.empty(3), np.empty(2), np.empty(2)
     for i in range(3):
-        corner[i] = start
-        if i > 0:
-            outward = start[i - 1] + step[i - 1]
-            corner[i, i - 1] = outward if outward <= high[i - 1] else start[i - 1] - step[i - 1]
+        corner[i, 0] = point[0] if i != 1 else point[0] + (u_step if point[0] + u_step <= high[0] else -u_step)
+        corner[i, 1] = point[1] if i != 2 else point[1] + (v_step if point[1] + v_step <= high[1] else -v_step)
         value[i] = _log_posterior(curve, corner[i])
     for _ in range(_N_CLIMBS):
-        order = np.argsort(-value)
-        corner, value = corner[order], value[order]
-        if value[0] - value[2] < _TOLERANCE and np.abs(corner[1:] - corner[0]).max() < _RESOLUTION:
+        _sort_corners(corner, value)
+        width = max(abs(corner[2, 0] - corner[0, 0]), abs(corner[2, 1] - corner[0, 1]), abs(corner[1, 0] - corner[0, 0]))
+        if value[0] - value[2] < _TOLERANCE and width < _RESOLUTION:
             break
-        middle, worst = 0.5 * (corner[0] + corner[1]), corner[2].copy()
-        trial = np.minimum(np.maximum(2.0 * middle - worst, low), high)
+        _mirror(corner, 1.0, low, high, trial)
         top = _log_posterior(curve, trial)
-        if top > value[0]:
-            stretch = 2.0
-        elif top > value[1]:
-            corner[2], value[2] = trial, top
+        if value[1] < top <= value[0]:
+            corner[2, 0], corner[2, 1], value[2] = trial[0], trial[1], top
             continue
-        else:
-            stretch = 0.5 if top > value[2] else -0.5
+        stretch = 2.0 if top > value[0] else 0.5 if top > value[2] else -0.5
+        _mirror(corner, stretch, low, high, other)
+        second = _log_posterior(curve, other)
+        if second > top:
+            trial[0], trial[1], top = other[0], other[1], second
         if top > value[2]:
-            corner[2], value[2] = trial, top
-        trial = np.minimum(np.maximum(middle + stretch * (middle - worst), low), high)
-        top = _log_posterior(curve, trial)
-        if top > value[2]:
-            corner[2], value[2] = trial, top
-        elif stretch < 1.0:
-            for i in range(1, 3):
-                corner[i] = 0.5 * (corner[i] + corner[0])
-                value[i] = _log_posterior(curve, corner[i])
-    best = np.argmax(value)
-    return corner[best], value[best]
+            corner[2, 0], corner[2, 1], value[2] = trial[0], trial[1], top
+            continue
+        for i in range(1, 3):
+            corner[i, 0], corner[i, 1] = 0.5 * (corner[i, 0] + corner[0, 0]), 0.5 * (corner[i, 1] + corner[0, 1])
+            value[i] = _log_posterior(curve, corner[i])
+    _sort_corners(corner, value)
+    point[0], point[1] = corner[0, 0], corner[0, 1]
+    return float(value[0])
+
+
+@njit(cache=True, nogil=True)
+def _mirror(corner: Floats, stretch: float, low: Floats, high: Floats, out: Floats) -> None:
+    """The worst corner (the last) mirrored at the middle of the others, so many times as far, kept within the bounds; out (2,)."""
+    for i in range(2):
+        middle = 0.5 * (corner[0, i] + corner[1, i])
+        out[i] = min(max(middle + stretch * (middle - corner[2, i]), low[i]), high[i])
+
+
+@njit(cache=True, nogil=True)
+def _sort_corners(corner: Floats, value: Floats) -> None:
+    """Highest corner first."""
+    for i in range(1, 3):
+        for j in range(i, 0, -1):
+            if value[j] > value[j - 1]:
+                value[j], value[j - 1] = value[j - 1], value[j]
+                for axis in range(2):
+                    corner[j, axis], corner[j - 1, axis] = corner[j - 1, axis], corner[j, axis]
 
 
 @njit(cache=True, nogil=True)

@@ -88,38 +88,77 @@ def _condition(
 
 
 @njit(cache=True, nogil=True)
+def weight_objects(
+    offsets: Rows, mjd: Floats, band: Bands, flux: Floats, flux_err: Floats, bands: Floats, parameters: Floats, weights: Floats
+) -> None:
+    """K^-1 F of every point (N,); parameters (B, 3): A [nJy], l [d] and flux scale [nJy], objects with NaN there are left out."""
+    for k in range(len(parameters)):
+        amplitude, timescale, scale = parameters[k]
+        if math.isnan(amplitude):
+            continue
+        first, end = offsets[k], offsets[k + 1]
+        time, noise = mjd[first:end] - mjd[first], (flux_err[first:end] / scale) ** 2
+        _, own = _condition(time, band[first:end], flux[first:end] / scale, noise, bands, (amplitude / scale) ** 2, timescale)
+        weights[first:end] = own / scale
+
+
+@njit(cache=True, nogil=True, fastmath=_FASTMATH)
+def _add_earlier(time: Floats, weights: Floats, query: Floats, n_earlier: Rows, rate: float, mean: Floats) -> None:
+    """Add to mean (Q, W) the sum over the first n_earlier[q] points of w_i (1 + x) e^-x, x = rate (t_q - t_i), in O(n + Q).
+
+    time (n,), query (Q,) and n_earlier (Q,) ascending, weights (n, W). The sums of w e^-x and of w x e^-x are carried from time to time.
+    """
+    n_bands = weights.shape[1]
+    plain, linear = np.zeros(n_bands), np.zeros(n_bands)
+    i, at = 0, time[0]
+    for q in range(len(query)):
+        while i < n_earlier[q]:
+            x = rate * (time[i] - at)
+            decay = math.exp(-x)
+            for w in range(n_bands):
+                linear[w] = decay * (linear[w] + x * plain[w])
+                plain[w] = decay * plain[w] + weights[i, w]
+            at = time[i]
+            i += 1
+        x = rate * (query[q] - at)
+        decay = math.exp(-x)
+        for w in range(n_bands):
+            mean[q, w] += decay * (plain[w] + linear[w] + x * plain[w])
+
+
+@njit(cache=True, nogil=True)
 def mean_objects(
     offsets: Rows,
     mjd: Floats,
     band: Bands,
-    flux: Floats,
-    flux_err: Floats,
-    bands: Floats,
+    weights: Floats,
     query_bands: Floats,
     parameters: Floats,
     query_offsets: Rows,
     query_mjd: Floats,
     mean: Floats,
 ) -> None:
-    """Posterior mean; parameters (B, 3) are A [nJy], l [d] and the flux scale [nJy]; objects with NaN there are left out."""
+    """Posterior mean A^2 k^T K^-1 F of every object: the points before a query, then, with time reversed, those after it."""
     for k in range(len(parameters)):
-        amplitude, timescale, scale = parameters[k]
-        if math.isnan(amplitude):
+        amplitude, timescale = parameters[k, 0], parameters[k, 1]
+        start, stop = query_offsets[k], query_offsets[k + 1]
+        if math.isnan(amplitude) or start == stop:
             continue
         first, end = offsets[k], offsets[k + 1]
-        variance = (amplitude / scale) ** 2
-        rows = band[first:end]
-        time = mjd[first:end] - mjd[first]
-        noise = (flux_err[first:end] / scale) ** 2
-        _, weights = _condition(time, rows, flux[first:end] / scale, noise, bands, variance, timescale)
-        for q in range(query_offsets[k], query_offsets[k + 1]):
-            since = query_mjd[q] - mjd[first]
-            mean[q, :] = 0.0
-            for i in range(len(time)):
-                x = _SQRT3 / timescale * abs(since - time[i])
-                pull = amplitude * amplitude / scale * (1.0 + x) * math.exp(-x) * weights[i]
-                for w in range(len(query_bands)):
-                    mean[q, w] += pull * query_bands[w, rows[i]]
+        time, rate = mjd[first:end] - mjd[first], _SQRT3 / timescale
+        pull = np.empty((end - first, len(query_bands)))
+        for i in range(end - first):
+            for w in range(len(query_bands)):
+                pull[i, w] = amplitude * amplitude * weights[first + i] * query_bands[w, band[first + i]]
+        order = np.argsort(query_mjd[start:stop])
+        query = query_mjd[start:stop][order] - mjd[first]
+        total = np.zeros((stop - start, len(query_bands)))
+        n_earlier = np.searchsorted(time, query, side="right")
+        _add_earlier(time, pull, query, n_earlier, rate, total)
+        later = np.zeros((stop - start, len(query_bands)))
+        _add_earlier((-time[::-1]).copy(), pull[::-1].copy(), (-query[::-1]).copy(), (len(time) - n_earlier)[::-1].copy(), rate, later)
+        for q in range(stop - start):
+            mean[start + order[q]] = total[q] + later[stop - start - 1 - q]
 
 
 @njit(cache=True, nogil=True)

@@ -38,7 +38,7 @@ __all__ = ["FEATURES", "FEATURE_BANDS", "FEATURE_NAMES", "MAX_POINTS", "N_GRID",
 MAX_POINTS = 256
 N_GRID = 64
 GRID_MARGIN = 10.0  # [d]
-N_SAMPLES = 257  # of the posterior mean between the first and the last point
+N_SAMPLES = 1025  # of the posterior mean between the first and the last point
 N_REFINED = 33  # across the two steps around its highest sample
 
 _WAVELENGTHS = np.array([BANDS[band_index(name)].wavelength for name in FEATURE_BANDS])
@@ -67,7 +67,7 @@ class Extracted:
 class _Posterior:
     """The posterior of the G objects that have a fit, bands in the order of `FEATURE_BANDS`.
 
-    sample_time (G, 257) [MJD], sample_mean (G, 257, 2); peak_time (G, 3) [MJD] of g, r and g + r, peak_mean, peak_sd (G, 3, 2) there;
+    sample_time (G, 1025) [MJD], sample_mean (G, 1025, 2); peak_time (G, 3) [MJD] of g, r and g + r, peak_mean, peak_sd (G, 3, 2) there;
     colour_mean, colour_sd (G, P, 2); grid_time (G, 64) [MJD], grid_mean, grid_sd (G, 64, 2)
     """
 
@@ -101,11 +101,12 @@ def extract(offsets: NDArray[np.integer], mjd: FloatArray, band: NDArray[np.inte
     grid_sd, t_ref = np.full_like(grid_mean, np.nan), np.full(curves.n_objects, np.nan)
     fitted = np.flatnonzero(status == OK)
     if len(fitted):
-        posterior = _posterior(used, fits, fitted)
+        weights = gaussian_process.data_weights(used, fits)
+        posterior = _posterior(used, fits, weights, fitted)
         sound = np.isfinite(posterior.grid_mean.sum(axis=(1, 2)) + posterior.peak_mean.sum(axis=(1, 2)))
         status[fitted[~sound]] = FIT_FAILED
         made = {
-            **_process(used, fits, fitted),
+            **_process(used, fits, weights, fitted),
             **_peaks(used, fitted, posterior),
             **_shapes(posterior),
             **_colours(used, fitted, posterior),
@@ -133,18 +134,18 @@ def _fill_measured(columns: dict[str, FloatArray], curves: LightCurves, status: 
         columns[name] = np.where(status == BAD_INPUT, np.nan, value)
 
 
-def _posterior(used: LightCurves, fits: Fits, fitted: NDArray[np.int64]) -> _Posterior:
+def _posterior(used: LightCurves, fits: Fits, weights: FloatArray, fitted: NDArray[np.int64]) -> _Posterior:
     """Posterior mean between the points, its peaks, and mean and deviation at the peaks, colour phases and grid."""
     first, last = used.mjd[used.offsets[fitted]], used.mjd[used.offsets[fitted + 1] - 1]
     sample_time = np.linspace(first, last, N_SAMPLES, axis=1)
-    sample_mean = _means_at(used, fits, fitted, sample_time)
+    sample_mean = _means_at(used, fits, weights, fitted, sample_time)
     step = (last - first) / (N_SAMPLES - 1)
     rough = _tops(_with_sum(sample_mean)).argmax(axis=1)
     centre = np.take_along_axis(sample_time, rough, axis=1)
     fine_time = np.clip(
         centre[:, :, None] + step[:, None, None] * np.linspace(-1.0, 1.0, N_REFINED), first[:, None, None], last[:, None, None]
     )
-    fine_mean = _means_at(used, fits, fitted, fine_time.reshape(len(fitted), -1)).reshape(*fine_time.shape, _N_BANDS)
+    fine_mean = _means_at(used, fits, weights, fitted, fine_time.reshape(len(fitted), -1)).reshape(*fine_time.shape, _N_BANDS)
     peak_time = np.column_stack([_highest(fine_time[:, i], _with_sum(fine_mean[:, i])[:, :, i]) for i in range(_N_BANDS + 1)])
     colour_time = peak_time[:, -1:] + np.array(COLOUR_PHASES)
     grid_time = np.linspace(first - GRID_MARGIN, last + GRID_MARGIN, N_GRID, axis=1)
@@ -162,9 +163,9 @@ def _query_offsets(used: LightCurves, fitted: NDArray[np.int64], query: FloatArr
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
 
 
-def _means_at(used: LightCurves, fits: Fits, fitted: NDArray[np.int64], time: FloatArray) -> FloatArray:
+def _means_at(used: LightCurves, fits: Fits, weights: FloatArray, fitted: NDArray[np.int64], time: FloatArray) -> FloatArray:
     """Posterior mean at time (G, Q) [MJD]: (G, Q, 2) [nJy]."""
-    mean = gaussian_process.posterior_mean(used, fits, _query_offsets(used, fitted, time), time.ravel(), _WAVELENGTHS)
+    mean = gaussian_process.posterior_mean(used, fits, weights, _query_offsets(used, fitted, time), time.ravel(), _WAVELENGTHS)
     return mean.reshape(*time.shape, _N_BANDS)
 
 
@@ -197,19 +198,13 @@ def _highest(time: FloatArray, mean: FloatArray) -> FloatArray:
     return top
 
 
-def _process(used: LightCurves, fits: Fits, fitted: NDArray[np.int64]) -> dict[str, FloatArray]:
+def _process(used: LightCurves, fits: Fits, weights: FloatArray, fitted: NDArray[np.int64]) -> dict[str, FloatArray]:
     """Features of the fit itself: (G,) each."""
     counts = np.diff(used.offsets)
-    own_mean = np.full(len(used.mjd), np.nan)
-    for index in np.unique(used.band[(used.band >= 0) & (used.band < len(BANDS))]):
-        wavelength = np.array([BANDS[index].wavelength])
-        in_band = used.band == index
-        per_object = np.concatenate([np.zeros(1, np.int64), np.cumsum(in_band)])[used.offsets]
-        own_mean[in_band] = gaussian_process.posterior_mean(used, fits, per_object, used.mjd[in_band], wavelength)[:, 0]
     chi2, log_err, median_err = np.empty(len(fitted)), np.empty(len(fitted)), np.empty(len(fitted))
     for g, k in enumerate(fitted):
         rows = slice(used.offsets[k], used.offsets[k + 1])
-        chi2[g] = np.mean(((used.flux[rows] - own_mean[rows]) / used.flux_err[rows]) ** 2)
+        chi2[g] = np.mean((used.flux_err[rows] * weights[rows]) ** 2)  # a residual is its squared error times its weight
         log_err[g] = np.sum(np.log(used.flux_err[rows]))
         median_err[g] = np.median(used.flux_err[rows])
     return {

@@ -151,4 +151,5 @@ def _point_objects(offsets: Rows, mjd: FloatArray, flux: FloatArray, flux_err: F
         out[k, 1] = np.mean((snr > 0.0).astype(np.float64))
         out[k, 2] = np.mean((size > significant_snr).astype(np.float64))
         out[k, 3] = snr.max()
-        out[k, 4] = np.median(size)
+        size.sort()
+        out[k, 4] = 0.5 * (size[(len(size) - 1) // 2] + size[len(size) // 2])

@@ -36,7 +36,7 @@ class AnomalyForest:
         never = np.isnan(known).all(axis=0)
         known[:, never] = 0.0
         fill = np.nanmedian(known, axis=0)
-        fitted = IsolationForest(N_TREES, max_samples=min(256, len(known)), random_state=seed, n_jobs=1).fit(_filled(known, fill))
+        fitted = IsolationForest(n_estimators=N_TREES, max_samples=min(256, len(known)), random_state=seed, n_jobs=1).fit(_filled(known, fill))
         return cls(_flat(fitted, known.shape[1]), fill)
 
     def score(self, values: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:

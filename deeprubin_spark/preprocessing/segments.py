@@ -28,6 +28,7 @@ _MAX_FILTER_ID = max(ZTF_FILTER_IDS)
 _POINT_FIELDS = (
     "jd fid candid programid isdiffpos magpsf sigmapsf diffmaglim ra dec rb nbad fwhm elong distnr magnr sigmagnr exptime drb jdendref jdstarthist"
 ).split()
+_NUMBERS = tuple(name for name in _POINT_FIELDS if name not in ("candid", "isdiffpos"))  # an id does not fit a double
 _ALERT_FIELDS = ("objectId", "night", "ssnamenr", "ssdistnr", "sgscore1", "distpsnr1", "prv_candidates", "fp_hists")
 _POINTS = LIGHTCURVE_SEGMENTS.column("points")
 
@@ -120,7 +121,7 @@ def _alert_rows(batch: pa.RecordBatch, settings: LightCurveSettings, programids:
 def _measured(found: dict[str, pa.Array], owner: NDArray[np.int64], own: dict[str, pa.Array], settings: LightCurveSettings) -> pa.Table:
     """Detections and upper limits, from an alert's own fields or its history (where `magpsf` is NULL in a limit)."""
     n = len(owner)
-    value = {name: arrow.floats(found[name]) if name in found and name != "isdiffpos" else np.full(n, np.nan) for name in _POINT_FIELDS}
+    value = {name: arrow.floats(found[name]) if name in found else np.full(n, np.nan) for name in _NUMBERS}
     is_positive = np.asarray(pc.fill_null(pc.is_in(found["isdiffpos"], pa.array(["t", "1"])), False).to_numpy(zero_copy_only=False), bool)
     flux, flux_err = photometry.signed_flux_njy(value["magpsf"], value["sigmapsf"], is_positive)
     apparent, apparent_err = photometry.apparent_flux_njy(

@@ -108,7 +108,7 @@ def plot(shown: Curve, name: str) -> Markup:
     """The picture; `name` is unique on the page. Empty where the object has no point that can be drawn."""
     if not (shown.measurements or shown.limits):
         return Markup("")
-    tracks = [_magnitude_track(shown)] + ([_flux_track(shown)] if shown.ever_fainter else [])
+    tracks = _tracks(shown)
     height = sum(track.height + _TOP + _BOTTOM for track in tracks)
     root = svg.drawing(WIDTH, height, _description(shown))
     top = _TOP
@@ -127,6 +127,12 @@ class _Track:
     y_range: tuple[float, float]
     value: Callable[[float], float | None]
     floor: float | None  # y value for the edge of a band whose flux has none
+
+
+def _tracks(shown: Curve) -> list[_Track]:
+    """Magnitudes unless every measurement is negative; signed flux as soon as one is."""
+    has_magnitude = not shown.measurements or any(m.flux > 0.0 for m in shown.measurements)
+    return ([_magnitude_track(shown)] if has_magnitude else []) + ([_flux_track(shown)] if shown.ever_fainter else [])
 
 
 def _magnitude_track(shown: Curve) -> _Track:
@@ -155,11 +161,10 @@ def _draw(root: svg.Element, shown: Curve, track: _Track, top: float, name: str)
         _draw_ribbon(inside, panel, track, ribbon)
     if track.floor is None:
         svg.add(inside, "line", x1=panel.left, x2=panel.left + panel.width, y1=panel.y(0.0), y2=panel.y(0.0), class_="axis")
-    else:  # limits are deep on a flux axis and say nothing there
-        for limit in shown.limits:
-            y = track.value(limit.flux)
-            if y is not None:
-                svg.limit_triangle(inside, panel.x(limit.mjd), panel.y(y), 6.0, f"limit band-{limit.band}")
+    for limit in shown.limits:
+        y = track.value(limit.flux)
+        if y is not None:
+            svg.limit_triangle(inside, panel.x(limit.mjd), panel.y(y), 7.0, f"limit band-{limit.band}")
     for measurement in shown.measurements:
         _draw_measurement(inside, panel, track, measurement)
 

@@ -44,7 +44,7 @@ def sky_map(cells: Mapping[int, int]) -> Markup:
     for hours in (20, 16, 12, 8, 4, 0):
         ra = hours * 15.0 if hours <= 12 else hours * 15.0 - 360.0
         x, y = _on_map(min(ra, 179.0), 0.0)
-        svg.add(root, "text", f"{hours}h", x=x + 2, y=y - 3, class_="tick")
+        svg.add(root, "text", f"{hours}h", x=x + 2, y=y - 3, class_="tick halo")
     return svg.markup(root)
 
 

@@ -31,28 +31,26 @@ class Query:
     tables: tuple[Table, ...]
 
     def rows(self, session: SparkSession, frames: Mapping[str, DataFrame], parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
-        """Its answer. `frames`: table name -> rows of the survey; `parameters` may hold more than it asks for."""
-        wanted = {name: parameters[name] for name in self.parameters}
-        answer = session.sql(self.text, args=wanted, **{table.name: frames[table.name] for table in self.tables})
+        """Its answer. `frames`: table name -> frame to read; `parameters` may hold more than it asks for."""
+        answer = session.sql(self.filled(parameters), **{table.name: frames[table.name] for table in self.tables})
         return [row.asDict(recursive=True) for row in answer.collect()]
 
     def shown(self, parameters: Mapping[str, Parameter]) -> str:
         """Its text with table names and values in place, ready to be run in a SQL prompt."""
-        text = _NAMED.sub(lambda match: _literal(parameters[match[1]]), self.text)
-        for table in self.tables:
-            text = text.replace("{" + table.name + "}", table.name)
-        return text.strip()
+        return self.filled(parameters).format(**{table.name: table.name for table in self.tables}).strip()
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Names of the parameters it asks for."""
-        return tuple(dict.fromkeys(_NAMED.findall(self.text)))
+    def filled(self, parameters: Mapping[str, Parameter]) -> str:
+        """Its text with values in place of parameters. Not by `args` of `sql`: under Delta 4's parser Spark 4.1 leaves those unbound."""
+        return _NAMED.sub(lambda match: _literal(parameters[match[1]]), self.text)
 
 
 def _literal(value: Parameter) -> str:
     if isinstance(value, dt.date):
         return "DATE'" + value.isoformat() + "'"
-    return str(value) if isinstance(value, int) else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if isinstance(value, int):
+        return str(value)
+    quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+    return "'" + quoted.replace("{", "{{").replace("}", "}}") + "'"  # braces stand for tables
 
 
 STEPS = Query(

@@ -3,7 +3,7 @@
 Shards of Petastorm are whole row groups, and an allreduce needs as many batches from every rank. So the training fold is written as files of one row
 group each, all of `group_rows` rows, their number a multiple of the ranks; the last rows may be padding, of weight 0.
 
-    DIRECTORY/train/part=0/*.parquet ...   DIRECTORY/validation   DIRECTORY/test   DIRECTORY/export.json, written last
+    DIRECTORY/train/group-00000.parquet ...   DIRECTORY/validation   DIRECTORY/test   DIRECTORY/export.json, written last
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pyarrow as pa
@@ -153,7 +153,7 @@ def _directory(settings: TrainingSettings, versions: dict[str, int]) -> Path:
 
 def _pinned(run: Run, name: str, versions: dict[str, int]) -> DataFrame:
     table = {FEATURES.name: FEATURES, LABELS.name: LABELS}[name]
-    return table.select(run.session.sql(f"TABLE {run.warehouse.identifier(table)} VERSION AS OF {versions[name]}"))
+    return table.select(run.session.read.option("versionAsOf", versions[name]).table(run.warehouse.identifier(table)))
 
 
 def _write(rows: DataFrame, place: Path) -> None:
@@ -177,19 +177,23 @@ def _write_groups(rows: DataFrame, place: Path, n_objects: int, n_groups: int, g
 
 
 def _checked_files(place: Path, n_groups: int, group_rows: int) -> list[str]:
-    """File URLs in order of their part. DataGateError unless each is one row group of `group_rows` rows."""
-    files = sorted(place.glob("part=*/*.parquet"), key=lambda file: int(file.parent.name.removeprefix("part=")))
+    """Files group-00000.parquet, ... made of Spark's part=0/..., as URLs. DataGateError unless each is one row group of `group_rows` rows."""
+    for written in place.glob("part=*/*.parquet"):
+        written.rename(place / f"group-{int(written.parent.name.removeprefix('part=')):05d}.parquet")
+    for folder in place.glob("part=*"):
+        shutil.rmtree(folder)
+    files = sorted(place.glob("group-*.parquet"))
     found = [[footer.row_group(i).num_rows for i in range(footer.num_row_groups)] for footer in map(pq.read_metadata, files)]
     if found != [[group_rows]] * n_groups:
         raise DataGateError(f"{place}: expected {n_groups} files of one row group of {group_rows} rows, found row groups {found}; remove the directory and train again")
-    return [file.as_uri() for file in files]
+    return [f"file://{file}" for file in files]  # not quoted: Petastorm takes the path as it stands there
 
 
 def _sha256(directory: Path) -> str:
-    """Over the bytes of all Parquet files, in order of fold and part; their names hold a random part."""
+    """Over the bytes of all Parquet files, fold after fold; the names Spark gives hold a random part, so names do not count."""
     digest = hashlib.sha256()
     for fold in FOLD_PERCENT:
-        for file in sorted((directory / fold).rglob("*.parquet"), key=lambda file: (int(file.parent.name.partition("=")[2] or 0), file.name)):
+        for file in sorted((directory / fold).glob("*.parquet")):
             digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -201,4 +205,4 @@ def _write_last(path: Path, text: str) -> None:
 
 
 def _local(url: str) -> Path:
-    return Path(unquote(urlparse(url).path))
+    return Path(url.removeprefix("file://"))

@@ -36,7 +36,7 @@ def horovod() -> str:
     from deeprubin_spark.training import horovod_compat
 
     with spark.session(SparkSettings(master=f"local[{RANKS}]", driver_memory="1g"), "probe"):
-        sums = horovod_compat.run_on_spark(sum_of_ranks, (), processes=RANKS, start_timeout_s=60)
+        sums = horovod_compat.run_on_spark(sum_of_ranks, (), processes=RANKS, start_timeout_s=120)
     if sums != [3.0, 3.0]:
         raise DataGateError(f"Horovod: expected the sum of 1 and 2 from both ranks, got {sums}")
     return "allreduce of two processes under Spark"

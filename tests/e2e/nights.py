@@ -13,14 +13,14 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark.schemas import ALERTS_ZTF, ANOMALIES, FEATURES, LIGHTCURVE_SEGMENTS, QUARANTINE, SCORES
 from deeprubin_spark.tables import Warehouse
-from tests.conftest import places
+from tests.conftest import SMALL_SESSION, places
 
 OF_THE_NIGHT = (ALERTS_ZTF, QUARANTINE, LIGHTCURVE_SEGMENTS, FEATURES, SCORES, ANOMALIES)
 
 
 def flags(directory: Path, *overrides: str) -> list[str]:
     """Command-line flags that put everything into `directory`."""
-    values = [*places(directory), "spark.master=local[2]", "spark.driver_memory=1g", "spark.shuffle_partitions=2", *overrides]
+    values = [*places(directory), *SMALL_SESSION, *overrides]
     return [word for value in values for word in ("--set", value)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 
 import pytest
 from pyspark.sql import functions as F
@@ -17,7 +18,7 @@ from jobs import ingest_alerce
 from tests.conftest import places, settings_at
 from tests.unit.ingestion.alerce_server import AlerceServer
 
-FAST = ("broker.timeout_s=0.3", "broker.backoff_s=0", "broker.requests_per_second=10000", "broker.page_size=2", "broker.max_attempts=3")
+FAST = ("broker.timeout_s=0.3", "broker.backoff_s=0", "broker.requests_per_second=10000", "broker.page_size=3", "broker.max_attempts=3")
 QUERY = alerce.Request(query={"classifier": ("lc_classifier",)})
 UNKNOWN = "ZTF99zzzzzzz"
 TODAY = dt.datetime(2018, 11, 29, 12, tzinfo=dt.timezone.utc)
@@ -26,18 +27,37 @@ TODAY = dt.datetime(2018, 11, 29, 12, tzinfo=dt.timezone.utc)
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    made = AlerceServer()
+    made = short_server()
     yield made
     made.close()
 
 
+def short_server() -> AlerceServer:
+    """The carried objects with their first points only: each night is a partition, and these tests write them many times."""
+    made = AlerceServer()
+    for record in made.objects.values():
+        record["detections"], record["non_detections"] = record["detections"][:2], record["non_detections"][:1]
+    return made
+
+
 @pytest.fixture
 def run_in(spark, server):
-    def make(directory) -> Run:
-        settings = settings_at(directory, *FAST, f"broker.url={server.url}")
-        return Run("ingest_alerce", alerce.SURVEY, (), settings, spark, Warehouse(spark, settings.warehouse))
+    return lambda directory: run_at(directory, spark, server)
 
-    return make
+
+def run_at(directory, spark, server: AlerceServer) -> Run:
+    settings = settings_at(directory, *FAST, f"broker.url={server.url}")
+    return Run("ingest_alerce", alerce.SURVEY, (), settings, spark, Warehouse(spark, settings.warehouse))
+
+
+@pytest.fixture(scope="module")
+def whole(spark, tmp_path_factory) -> Iterator[Run]:
+    """The query fetched on a good day."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        server = short_server()
+        yield fetch(run_at(tmp_path_factory.mktemp("whole"), spark, server), QUERY)
+        server.close()
 
 
 def fetch(run: Run, request: alerce.Request) -> Run:
@@ -49,8 +69,8 @@ def content(run: Run) -> tuple[list, list]:
     return tuple(sorted(map(repr, run.warehouse.read(table).collect())) for table in (LIGHTCURVE_SEGMENTS, LABELS))
 
 
-def test_a_query_becomes_light_curves_and_labels_and_its_ledger_balances(server, run_in, tmp_path):
-    run = fetch(run_in(tmp_path), QUERY)
+def test_a_query_becomes_light_curves_and_labels_and_its_ledger_balances(server, whole):
+    run = whole
     known = server.objects.values()
     counts = {
         "objects": 5,
@@ -60,7 +80,7 @@ def test_a_query_becomes_light_curves_and_labels_and_its_ledger_balances(server,
         "unusable_points": 0,
         "labels": 10,
         "retries": 0,
-        "requests": 3 + 2 * 5,
+        "requests": 2 + 2 * 5,
     }
     counts |= {"detections": sum(len(o["detections"]) for o in known), "limits": sum(len(o["non_detections"]) for o in known)}
     assert run.counts == counts | {"segments": run.warehouse.read(LIGHTCURVE_SEGMENTS, survey="ztf_alerce").count()}
@@ -73,30 +93,28 @@ def test_a_query_becomes_light_curves_and_labels_and_its_ledger_balances(server,
     assert (label["survey"], label["label"], label["class"], label["labelled_on"]) == ("ztf", "SNIa", "SNIa", TODAY.date())
 
 
-def test_fetched_twice_over_failures_is_fetched_once(server, run_in, tmp_path):
-    clean = content(fetch(run_in(tmp_path / "clean"), QUERY))
+def test_fetched_twice_over_failures_is_fetched_once(server, run_in, tmp_path, whole):
     server.failures = ["busy_until", "broken", "", "malformed", "dropped", "", "slow", "", "cut", "", "broken"]
     server.failing = "ZTF"
-    run = run_in(tmp_path / "rough")
+    run = run_in(tmp_path)
     alerce.ingest(run, QUERY, Broker(run.settings.broker, Clock(sleep=lambda seconds: None, now=lambda: TODAY)))
     assert run.counts["retries"] == 7
-    assert content(run) == clean
-    assert content(fetch(run_in(tmp_path / "rough"), QUERY)) == clean
+    assert content(run) == content(whole)
+    assert content(fetch(run_in(tmp_path), QUERY)) == content(whole)
 
 
-def test_a_broker_that_gives_up_leaves_what_it_gave_and_the_same_command_goes_on(server, run_in, tmp_path):
-    expected = content(fetch(run_in(tmp_path / "whole"), QUERY))
+def test_a_broker_that_gives_up_leaves_what_it_gave_and_the_same_command_goes_on(server, run_in, tmp_path, whole):
     oids = sorted(server.objects)
-    server.failing, server.always = oids[3], "broken"
-    first = run_in(tmp_path / "parts")
-    with pytest.raises(RetryableError, match=f"light curve of {oids[3]}"):
+    server.failing, server.always = oids[4], "broken"
+    first = run_in(tmp_path)
+    with pytest.raises(RetryableError, match=f"light curve of {oids[4]}"):
         fetch(first, QUERY)
-    assert (first.counts["objects"], first.counts["fetched"]) == (4, 3)
+    assert (first.counts["objects"], first.counts["fetched"]) == (5, 4)
     server.always, server.requests = "", []
-    second = fetch(run_in(tmp_path / "parts"), QUERY)
-    assert {oid: server.asked(f"{oid}/") for oid in oids} == dict.fromkeys(oids[:3], 0) | dict.fromkeys(oids[3:], 2)
-    assert (second.counts["resumed"], second.counts["fetched"]) == (3, 2)
-    assert content(second) == expected
+    second = fetch(run_in(tmp_path), QUERY)
+    assert {oid: server.asked(f"{oid}/") for oid in oids} == dict.fromkeys(oids[:4], 0) | {oids[4]: 2}
+    assert (second.counts["resumed"], second.counts["fetched"]) == (4, 1)
+    assert content(second) == content(whole)
 
 
 def test_a_finished_request_is_fetched_anew_when_it_is_asked_again(server, run_in, tmp_path):

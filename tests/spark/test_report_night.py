@@ -4,14 +4,16 @@ import datetime as dt
 import re
 
 import pytest
-from conftest import places
-from contract_rows import frame_of, record_of, row_of
 from deeprubin_spark.jobs import report_night
 
-from deeprubin_spark.reporting import gathering
-from deeprubin_spark.schemas import ANOMALIES, FEATURES, LABELS, LIGHTCURVE_SEGMENTS, QUARANTINE, RUNS, SCORES
+from deeprubin_spark.reporting import gathering, queries
+from deeprubin_spark.runs import Run
+from deeprubin_spark.schemas import ANOMALIES, FEATURES, LABELS, LIGHTCURVE_SEGMENTS, QUARANTINE, RUNS, SCORES, TABLES
 from deeprubin_spark.schemas.features import FEATURE_SET
 from deeprubin_spark.schemas.lightcurves import POINT
+from deeprubin_spark.tables import Warehouse
+from tests.conftest import places, settings_at
+from tests.contract_rows import frame_of, record_of, row_of
 
 NIGHT, BEFORE, NEVER = dt.date(2018, 11, 29), dt.date(2018, 11, 10), dt.date(2018, 11, 12)
 _FIELDS = {c.name: c.fields for table in (FEATURES, ANOMALIES) for c in table.columns}
@@ -161,29 +163,37 @@ def _key(object_id):
     return {"survey": "ztf", "object_id": object_id, "night": NIGHT, "model_version": "model-2"}
 
 
-@pytest.fixture
-def filled(spark, warehouse):
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("night")
+
+
+@pytest.fixture(scope="module")
+def run(spark, directory):
+    """A run of the job on a warehouse with the rows in it; tests read it, or write pages elsewhere."""
+    settings = settings_at(directory)
+    warehouse = Warehouse(spark, settings.warehouse)
     for table, rows in _rows():
         warehouse.append(table, frame_of(spark, table, rows), "test")
-    return warehouse
+    return Run("report_night", "ztf", (NIGHT,), settings, spark, warehouse)
+
+
+@pytest.fixture(scope="module")
+def facts(run):
+    return next(gathering.nights(run))
 
 
 @pytest.fixture
-def facts(filled, new_run):
-    return next(gathering.nights(new_run("report_night", NIGHT)))
+def job(run, directory, tmp_path):
+    """A function that starts the job with pages in a place of its own; returns the exit code."""
+    argv = [value for place in (*places(directory), f"report.path={tmp_path}") for value in ("--set", place)]
+    return lambda *flags: report_night.main([*flags, *argv])
 
 
 def test_the_latest_good_run_of_each_step_counts(facts):
     assert [step.run_id for step in facts.steps] == ["ingest_archive-2", "build_lightcurves-3", "extract_features-4", "score_night-6"]
     assert facts.failures == ()
     assert facts.step("extract_features").n_nights == 2
-
-
-def test_a_failure_after_the_last_good_run_is_kept(spark, filled, new_run):
-    filled.append(RUNS, frame_of(spark, RUNS, [_run("score_night", 9, status="failed")]), "test")
-    facts = next(gathering.nights(new_run("report_night", NIGHT)))
-    assert [failure.run_id for failure in facts.failures] == ["score_night-9"]
-    assert facts.step("score_night").run_id == "score_night-6"
 
 
 def test_simulated_objects_are_not_in_the_night(facts):
@@ -213,10 +223,11 @@ def test_an_anomaly_brings_its_class_its_points_and_its_reasons(facts):
     assert len(strange.grid_mean) == 128
 
 
-def test_no_more_anomalies_are_collected_than_are_shown(filled, spark, warehouse, tmp_path, new_run):
-    run = new_run("report_night", NIGHT)
-    run.settings = run.settings.model_copy(update={"report": run.settings.report.model_copy(update={"n_anomalies": 0})})
-    assert next(gathering.nights(run)).strange == ()
+def test_no_more_anomalies_are_collected_than_are_shown(run, spark):
+    frames = {table.name: run.read(table) for table in queries.STRANGE.tables}
+    values = gathering.parameters(run, NIGHT, NIGHT)
+    assert len(queries.STRANGE.rows(spark, frames, values)) == 1
+    assert queries.STRANGE.rows(spark, frames, values | {"n_anomalies": 0}) == []
 
 
 def test_the_latest_label_of_a_source_is_compared_with_the_class(facts):
@@ -227,25 +238,22 @@ def test_the_nights_before_are_there_to_compare_with(facts):
     assert [(past.night, past.objects, past.scored, past.quarantined) for past in facts.past] == [(BEFORE, 1, 1, 1)]
 
 
-def test_the_sql_shown_gives_the_numbers_shown(spark, filled, new_run):
-    filled.register()
-    run = new_run("report_night", NIGHT)
+def test_the_sql_shown_gives_the_numbers_shown(spark, run):
+    run.warehouse.register()
     try:
         values = gathering.parameters(run, NIGHT, NIGHT)
-        for query in gathering.q.QUERIES:
+        for query in queries.QUERIES:
             shown = spark.sql(query.shown(values)).collect()
             frames = {table.name: run.read(table) for table in query.tables}
-            key = repr
-            assert sorted((row.asDict(recursive=True) for row in shown), key=key) == sorted(query.rows(spark, frames, values), key=key)
+            assert sorted((row.asDict(recursive=True) for row in shown), key=repr) == sorted(query.rows(spark, frames, values), key=repr)
     finally:
-        for table in spark.catalog.listTables():
+        for table in TABLES:
             spark.sql(f"DROP TABLE IF EXISTS `{table.name}`")
 
 
-def test_the_job_writes_one_page_for_each_night_that_was_run(filled, tmp_path, capsys):
-    argv = [value for place in places(tmp_path) for value in ("--set", place)]
-    assert report_night.main(["--nights", f"{BEFORE}:{NIGHT}", *argv]) == 0
-    pages = sorted((tmp_path / "reports").iterdir())
+def test_the_job_writes_one_page_for_each_night_that_was_run(job, tmp_path, capsys):
+    assert job("--nights", f"{BEFORE}:{NIGHT}") == 0
+    pages = sorted(tmp_path.iterdir())
     assert [page.name for page in pages] == ["ztf_2018-11-10.html", "ztf_2018-11-29.html"]
     assert len(capsys.readouterr().out.splitlines()) == 2
     text = pages[1].read_text()
@@ -254,23 +262,20 @@ def test_the_job_writes_one_page_for_each_night_that_was_run(filled, tmp_path, c
     assert not re.search("https?:", text)
 
 
-def test_a_single_night_is_summed_up_on_standard_output(filled, tmp_path, capsys):
-    argv = [value for place in places(tmp_path) for value in ("--set", place)]
-    assert report_night.main(["--night", str(NIGHT), *argv]) == 0
+def test_a_single_night_is_summed_up_on_standard_output(job, tmp_path, capsys):
+    assert job("--night", str(NIGHT)) == 0
     out = capsys.readouterr().out
     assert out.startswith("night 2018-11-29  ztf")
     assert "SNIa 1" in out
-    assert str(tmp_path / "reports" / "ztf_2018-11-29.html") in out
+    assert str(tmp_path / "ztf_2018-11-29.html") in out
 
 
-def test_a_dry_run_writes_no_page(filled, tmp_path, capsys):
-    argv = [value for place in places(tmp_path) for value in ("--set", place)]
-    assert report_night.main(["--night", str(NIGHT), "--dry-run", *argv]) == 0
-    assert not (tmp_path / "reports").exists()
+def test_a_dry_run_writes_no_page(job, tmp_path, capsys):
+    assert job("--night", str(NIGHT), "--dry-run") == 0
+    assert list(tmp_path.iterdir()) == []
     assert "would write" in capsys.readouterr().err
 
 
-def test_a_night_that_was_never_run_has_nothing_to_report(warehouse, tmp_path, capsys):
-    argv = [value for place in places(tmp_path) for value in ("--set", place)]
-    assert report_night.main(["--night", str(NEVER), *argv]) == 66
+def test_a_night_that_was_never_run_has_nothing_to_report(job, capsys):
+    assert job("--night", str(NEVER)) == 66
     assert "2018-11-12" in capsys.readouterr().err

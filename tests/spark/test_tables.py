@@ -99,7 +99,8 @@ def test_a_table_of_another_version_is_refused(spark, warehouse, settings):
         Warehouse(spark, settings.warehouse).read(LABELS)
 
 
-def test_a_creation_that_was_interrupted_is_finished(spark, warehouse):
+def test_a_creation_that_was_interrupted_is_finished(spark, tmp_path):
+    warehouse = Warehouse(spark, WarehouseSettings(path=str(tmp_path)))
     spark.sql(f"CREATE TABLE {warehouse.identifier(SCORES)} ({SCORES.ddl()}) USING delta PARTITIONED BY (survey, night)")
     warehouse.create(SCORES)
     properties = spark.sql(f"DESCRIBE DETAIL {warehouse.identifier(SCORES)}").first()["properties"]

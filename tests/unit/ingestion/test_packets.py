@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import collections
 import datetime as dt
+import io
 
+import fastavro
 import pyarrow as pa
 import pytest
 
@@ -67,11 +69,7 @@ def test_other_programmes_are_excluded_unless_asked_for(tmp_path):
     ],
 )
 def test_a_packet_that_fails_a_check_is_quarantined_and_its_neighbours_are_not(tmp_path, values, reason, said):
-    name, value = next(iter(values.items()))
-    if name == "nid":
-        bad = with_long_nid(value)
-    else:
-        bad = rewritten(SAMPLE, candid=5, **values)
+    bad = with_long_nid(values["nid"]) if "nid" in values else rewritten(SAMPLE, candid=5, **values)
     rows = rows_of(archive_of(tmp_path, {"a.avro": SAMPLE, "bad.avro": bad, "z.avro": rewritten(SAMPLE, candid=6)}))
     assert outcomes(rows) == {"kept": 2, "quarantined": 1, "source": 1}
     row = only(rows, "quarantined")
@@ -82,10 +80,6 @@ def test_a_packet_that_fails_a_check_is_quarantined_and_its_neighbours_are_not(t
 
 def with_long_nid(value):
     """The sample, with a schema that allows a night number no column can hold."""
-    import io
-
-    import fastavro
-
     reader = fastavro.reader(io.BytesIO(SAMPLE))
     record, schema = next(reader), reader.writer_schema
     candidate = next(f for f in schema["fields"] if f["name"] == "candidate")["type"]

@@ -60,7 +60,8 @@ def test_posterior_is_that_of_george_and_of_the_plain_twin(sample, request):
     grid = np.linspace(-30.0, 1100.0, 40)
     query = np.concatenate([curves.mjd[first] + grid for first in curves.offsets[:-1]])
     mean, sd = gp.posterior(curves, fits, np.arange(curves.n_objects + 1) * len(grid), query, asked)
-    only_mean = gp.posterior_mean(curves, fits, np.arange(curves.n_objects + 1) * len(grid), query, asked)
+    weights = gp.data_weights(curves, fits)
+    only_mean = gp.posterior_mean(curves, fits, weights, np.arange(curves.n_objects + 1) * len(grid), query, asked)
     np.testing.assert_allclose(only_mean, mean, atol=1e-9 * np.abs(curves.flux).max())
     for k, (time, wavelength, flux, flux_err) in enumerate(objects(curves)):
         process = george_process(time, wavelength, flux_err, fits.amplitude[k], fits.timescale[k])
@@ -77,6 +78,18 @@ def test_posterior_is_that_of_george_and_of_the_plain_twin(sample, request):
 
 def _squared(mean_and_sd):
     return mean_and_sd[0], mean_and_sd[1] ** 2
+
+
+def test_the_mean_at_the_points_themselves_in_any_order_is_their_flux_less_their_residual(plasticc):
+    fits = gp.fit(plasticc)
+    weights = gp.data_weights(plasticc, fits)
+    first, end = plasticc.offsets[3], plasticc.offsets[4]
+    order = first + np.random.default_rng(2).permutation(end - first)
+    query_offsets = np.where(np.arange(plasticc.n_objects + 1) > 3, end - first, 0)
+    mean = gp.posterior_mean(plasticc, fits, weights, query_offsets, plasticc.mjd[order], WAVELENGTHS)
+    residual = plasticc.flux[order] - mean[np.arange(len(order)), plasticc.band[order]]
+    expected = plasticc.flux_err[order] ** 2 * weights[order]
+    np.testing.assert_allclose(residual, expected, atol=1e-7 * np.abs(plasticc.flux[order]).max())
 
 
 def test_the_fit_is_as_good_as_a_multi_start_of_scipy_on_the_posterior_of_george(plasticc):

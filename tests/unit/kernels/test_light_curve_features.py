@@ -72,10 +72,10 @@ def test_a_known_transient_is_described_as_it_is(well_observed):
     assert feature(well_observed, "peak_lag_gr") == pytest.approx(0.0, abs=1.0)
     assert feature(well_observed, "peak_age") == pytest.approx(70.0, abs=1.0)
     # a Gaussian of width s crosses half its height at 1.1774 s and a fifth at 1.7941 s
-    assert feature(well_observed, "rise_50_r") == pytest.approx(1.1774 * 8, abs=0.5)
-    assert feature(well_observed, "rise_20_g") == pytest.approx(1.7941 * 8, abs=0.6)
-    assert feature(well_observed, "fall_50_g") == pytest.approx(1.1774 * 16, abs=0.6)
-    assert feature(well_observed, "fall_20_r") == pytest.approx(1.7941 * 16, abs=0.6)
+    assert feature(well_observed, "rise_50_r") == pytest.approx(1.1774 * 8, abs=1.0)
+    assert feature(well_observed, "rise_20_g") == pytest.approx(1.7941 * 8, abs=1.0)
+    assert feature(well_observed, "fall_50_g") == pytest.approx(1.1774 * 16, abs=1.0)
+    assert feature(well_observed, "fall_20_r") == pytest.approx(1.7941 * 16, abs=1.0)
     assert feature(well_observed, "width_r") == pytest.approx(np.sqrt(np.pi / 2) * 24, rel=0.03)
     assert feature(well_observed, "n_peaks_r") == 1.0 and abs(feature(well_observed, "trough_r")) < 0.05
     assert feature(well_observed, "colour_gr_p0") == pytest.approx(-200.0 / 1800.0, abs=0.02)

@@ -13,7 +13,7 @@ def values() -> np.ndarray:
 
 
 def test_the_flat_forest_scores_like_scikit_learn(values):
-    theirs = IsolationForest(N_TREES, max_samples=256, random_state=3).fit(values)
+    theirs = IsolationForest(n_estimators=N_TREES, max_samples=256, random_state=3).fit(values)
     new = np.random.default_rng(6).normal(size=(50, 6)) * 2.0
     score, _ = AnomalyForest.fit(values, seed=3).score(new)
     np.testing.assert_allclose(score, -theirs.score_samples(new), atol=1e-6)

@@ -1,12 +1,11 @@
 import dataclasses
 import datetime as dt
 
-from night_of_facts import empty_night, night, step
-
 from deeprubin_spark.reporting.checks import checks, verdict
 from deeprubin_spark.reporting.costs import costs, total
-from deeprubin_spark.reporting.facts import Outcome
+from deeprubin_spark.reporting.facts import Outcome, steps_of
 from deeprubin_spark.settings import Settings
+from tests.unit.reporting.night_of_facts import empty_night, night, step
 
 
 def _failed(facts):
@@ -75,3 +74,15 @@ def test_a_step_run_over_several_nights_is_divided_by_the_alerts_of_them_all():
 
 def test_an_empty_night_has_no_cost_per_alert():
     assert {cost.core_us_per_alert for cost in costs(empty_night())} == {None}
+
+
+def _row(made):
+    values = dataclasses.asdict(made)
+    return {"job": values.pop("job"), "status": values.pop("status"), "latest": values}
+
+
+def test_only_a_failure_after_the_last_good_run_is_kept():
+    good, early, late = step("score_night", hour=5), step("score_night", 4, status="failed"), step("score_night", 6, status="failed")
+    assert steps_of([_row(good), _row(early)]) == ((good,), ())
+    assert steps_of([_row(late), _row(good)]) == ((good,), (late,))
+    assert steps_of([_row(early)]) == ((), (early,))

@@ -3,12 +3,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from night_of_facts import NIGHT, empty_night, night, strange
 
 from deeprubin_spark.errors import ConfigError
 from deeprubin_spark.reporting import page
 from deeprubin_spark.reporting.facts import Labelled, Quarantined
 from deeprubin_spark.settings import Settings
+from tests.unit.reporting.night_of_facts import NIGHT, empty_night, night, strange
 
 _VALUES = {"survey": "ztf", "first": NIGHT, "last": NIGHT, "history": NIGHT, "feature_set": "ztf_gr_1", "n_anomalies": 20}
 _EVIL = "<script>alert(1)</script>\"'&"

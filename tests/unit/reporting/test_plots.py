@@ -3,12 +3,12 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from night_of_facts import strange
 
 from deeprubin_spark.reporting import svg
 from deeprubin_spark.reporting.band_style import BAND_STYLES
 from deeprubin_spark.reporting.light_curve_plot import curve, plot
 from deeprubin_spark.reporting.night_plots import brightness_histogram, sky_map
+from tests.unit.reporting.night_of_facts import strange
 
 
 def _elements(picture, class_):

@@ -1,9 +1,8 @@
 import dataclasses
 
-from night_of_facts import empty_night, night, strange
-
 from deeprubin_spark.reporting.summary import line, summary
 from deeprubin_spark.settings import Settings
+from tests.unit.reporting.night_of_facts import empty_night, night, strange
 
 
 def test_the_summary_has_the_ledger_the_classes_the_anomalies_the_cost_and_the_place():

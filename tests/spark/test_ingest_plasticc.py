@@ -1,0 +1,158 @@
+"""PLAsTiCC's curves become ZTF-like segments and labels, and features of a part are those of the truncated curve."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import functions as F
+
+from deeprubin_spark.bands import band_index
+from deeprubin_spark.errors import NoInputError
+from deeprubin_spark.ingestion import plasticc
+from deeprubin_spark.jobs import ingest_plasticc
+from deeprubin_spark.kernels import light_curve_features as kernel
+from deeprubin_spark.preprocessing.features import features
+from deeprubin_spark.schemas import LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
+from deeprubin_spark.tables import Warehouse
+from tests.conftest import DATA, places, settings_at
+
+OBJECTS = 40
+
+
+@pytest.fixture(scope="module")
+def carried(tmp_path_factory):
+    """Paths of the first carried objects' light curves and metadata."""
+    directory = tmp_path_factory.mktemp("plasticc")
+    metadata = pq.read_table(DATA / "plasticc" / "metadata.parquet").slice(0, OBJECTS)
+    curves = pq.read_table(DATA / "plasticc" / "light_curves.parquet")
+    pq.write_table(metadata, directory / "metadata.parquet")
+    pq.write_table(curves.filter(pc.is_in(curves["object_id"], metadata["object_id"].combine_chunks())), directory / "curves.parquet")
+    return str(directory / "curves.parquet"), str(directory / "metadata.parquet")
+
+
+@pytest.fixture(scope="module")
+def made(spark, carried):
+    """All segments, as dictionaries by object_id."""
+    metadata = plasticc.metadata(spark, carried[1])
+    frame = plasticc.light_curves(spark, carried[0]).transform(plasticc.segments(metadata, seed=1, windows=3))
+    return {row["object_id"]: row.asDict(recursive=True) for row in frame.collect()}
+
+
+def points_of(row, kind):
+    return [point for point in row["points"] if point["kind"] == kind]
+
+
+def test_a_point_is_a_detection_where_it_is_five_sigma_from_zero_and_else_a_limit(made):
+    for row in made.values():
+        for point in points_of(row, "detection"):
+            assert abs(point["flux_njy"]) >= 5.0 * point["flux_err_njy"] > 0.0
+            assert point["source_id"] == point["packet_id"]
+        for point in points_of(row, "limit"):
+            assert point["flux_njy"] is None and point["flux_err_njy"] is None and point["source_id"] is None
+            assert point["limit_njy"] > 0.0
+        assert points_of(row, "detection")
+        assert {point["band"] for point in row["points"]} <= {"g", "r"}
+
+
+def test_limits_fall_near_twenty_and_a_half_magnitudes_and_errors_have_a_floor(made):
+    limits = np.array([p["limit_njy"] for row in made.values() for p in points_of(row, "limit")])
+    assert np.median(31.4 - 2.5 * np.log10(limits)) == pytest.approx(20.5, abs=0.4)
+    relative = [p["flux_err_njy"] / abs(p["flux_njy"]) for row in made.values() for p in points_of(row, "detection")]
+    assert min(relative) >= 0.02 * np.log(10.0) / 2.5
+
+
+def test_scaling_keeps_signal_to_noise_where_the_floor_is_negligible():
+    mjd, flux, err = np.arange(8.0), np.array([1.0, -7.0, 0.2, 6.0, 5.5, -0.3, 8.0, 2.0]), np.ones(8)
+    points = plasticc.ztf_like(mjd, np.zeros(8, bool), flux, err)
+    np.testing.assert_allclose(points.flux / points.flux_err, flux, rtol=0.02)
+    assert points.is_detection.tolist() == [False, True, False, True, True, False, True, False]
+
+
+def test_points_without_a_usable_error_are_left_out():
+    points = plasticc.ztf_like(np.arange(4.0), np.zeros(4, bool), np.array([1.0, np.nan, 3.0, 4.0]), np.array([1.0, 1.0, 0.0, np.inf]))
+    assert len(points.mjd) == 1
+
+
+def test_a_part_is_a_stretch_of_its_parent_that_ends_with_a_detection(made):
+    parts = [name for name in made if "/" in name]
+    assert len(parts) > OBJECTS / 2
+    for name in parts:
+        part, whole = made[name], made[name.partition("/")[0]]
+        times = [point["mjd"] for point in part["points"]]
+        assert part["points"] == [point for point in whole["points"] if times[0] <= point["mjd"] <= times[-1]]
+        assert len(points_of(part, "detection")) >= 5 and part["n_alerts"] == len(points_of(part, "detection"))
+        assert max(point["mjd"] for point in points_of(part, "detection")) == times[-1]
+        assert len(part["points"]) < len(whole["points"]) and times[-1] - times[0] <= 400.0
+        assert (part["ra"], part["dec"], part["healpix"]) == (whole["ra"], whole["dec"], whole["healpix"])
+
+
+def test_the_same_seed_makes_the_same_parts_and_another_seed_others(spark, carried, made):
+    metadata = plasticc.metadata(spark, carried[1])
+
+    def lengths(seed):
+        frame = plasticc.light_curves(spark, carried[0]).repartition(3).transform(plasticc.segments(metadata, seed=seed, windows=3))
+        return {row["object_id"]: row["n"] for row in frame.select("object_id", F.size("points").alias("n")).collect()}
+
+    assert lengths(1) == {name: len(row["points"]) for name, row in made.items()}
+    assert lengths(2) != lengths(1)
+
+
+def test_labels_are_the_targets_and_a_code_outside_the_taxonomy_has_no_class(spark, tmp_path):
+    pq.write_table(pa.table({"object_id": [1, 2], "ra": [1.0, 2.0], "decl": [1.0, 2.0], "target": [90, 991]}), tmp_path / "m.parquet")
+    rows = {row["object_id"]: row for row in plasticc.labels(plasticc.metadata(spark, str(tmp_path / "m.parquet"))).collect()}
+    assert (rows["1"]["label"], rows["1"]["class"], rows["1"]["source"]) == ("90", "SNIa", "plasticc_truth")
+    assert (rows["2"]["label"], rows["2"]["class"]) == ("991", None)
+    assert rows["1"]["labelled_on"] == dt.date(2018, 9, 28)
+
+
+def test_csv_as_the_challenge_published_it_is_read_too(spark, carried, tmp_path):
+    curves = pq.read_table(carried[0])
+    (tmp_path / "curves.csv").write_text(curves.append_column("detected", pa.array([1] * len(curves))).to_pandas().to_csv(index=False))
+    assert plasticc.light_curves(spark, str(tmp_path / "curves.csv")).count() == plasticc.light_curves(spark, carried[0]).count()
+
+
+def test_a_missing_file_or_column_is_exit_66(spark, carried):
+    for path in ("/nowhere/x.parquet", carried[1]):
+        with pytest.raises(NoInputError, match="expected Parquet or CSV with the columns object_id") as refused:
+            plasticc.light_curves(spark, path)
+        assert refused.value.exit_code == 66
+
+
+def test_features_of_a_part_are_those_of_the_truncated_curve(spark, warehouse, made):
+    chosen = [name for name in made if "/" in name][:6]
+    rows = [tuple(made[name][column] for column in LIGHTCURVE_SEGMENTS.names) for name in chosen]
+    rows = [tuple(tuple(tuple(p.values()) for p in v) if isinstance(v, list) else v for v in row) for row in rows]
+    segments = spark.createDataFrame(rows, LIGHTCURVE_SEGMENTS.spark_schema())
+    base = spark.createDataFrame([], LIGHTCURVE_BASE.spark_schema())
+    found = {row["object_id"]: row for row in features(segments, base, segments).collect()}
+    for name in chosen:
+        parent = made[name.partition("/")[0]]
+        times = [point["mjd"] for point in made[name]["points"]]
+        kept = [p for p in points_of(parent, "detection") if times[0] <= p["mjd"] <= times[-1]]
+        expected = kernel.extract(
+            np.array([0, len(kept)]),
+            np.array([p["mjd"] for p in kept]),
+            np.array([band_index(p["band"]) for p in kept]),
+            np.array([p["flux_njy"] for p in kept]),
+            np.array([p["flux_err_njy"] for p in kept]),
+        )
+        values = [np.nan if found[name][feature] is None else found[name][feature] for feature in kernel.FEATURE_NAMES]
+        np.testing.assert_array_equal(np.array(values, np.float32), expected.values[0].astype(np.float32))
+        np.testing.assert_array_equal(found[name]["grid_mean"], expected.grid_mean[0].ravel().astype(np.float32))
+
+
+def test_the_job_run_twice_leaves_the_same_tables(spark, carried, tmp_path):
+    sets = [argument for value in places(tmp_path) for argument in ("--set", value)]
+    contents = []
+    for _ in range(2):
+        assert ingest_plasticc.main(["--light-curves", carried[0], "--metadata", carried[1], *sets]) == 0
+        warehouse = Warehouse(spark, settings_at(tmp_path).warehouse)
+        segments = warehouse.read(LIGHTCURVE_SEGMENTS, survey="plasticc").select(F.sum(F.xxhash64("object_id", F.col("points").cast("string")) % 1000003))
+        contents.append((segments.first()[0], warehouse.read(LABELS).count()))
+    assert contents[0] == contents[1]
+    assert contents[0][1] == OBJECTS
