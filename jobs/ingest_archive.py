@@ -34,9 +34,9 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     night.ingest(run, found)
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """The nights, and where their alerts are."""
-    cli.add_nights(parser)
+def add_flags(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """The nights, and where their alerts are; returns the group of `cli.add_nights`."""
+    nights = cli.add_nights(parser)
     parser.add_argument(
         "--archive",
         action="append",
@@ -44,6 +44,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="tar archive, .avro file, or folder of them; may be repeated; replaces the setting ingest.archive",
     )
+    return nights
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -41,9 +41,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    which = cli.add_nights(parser)
-    which.add_argument("--stale", action="store_true", help="recompute the nights that a late night made stale")
-    ingest_archive.add_archive(parser)
+    nights = ingest_archive.add_flags(parser)
+    nights.add_argument("--stale", action="store_true", help="recompute the nights that a late night made stale")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -46,6 +46,7 @@ def ingest(run: Run, found: Sequence[Source]) -> None:
         _write(run, kept, rows, nights, found)
         _count(run, tallies, nights, duplicates)
         _gates(run, rows, tallies)
+        run.nights = nights or run.nights  # of a range, those that have an archive: what the steps after this one work on
     finally:
         rows.unpersist()
 

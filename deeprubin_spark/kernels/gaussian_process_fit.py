@@ -64,7 +64,7 @@ def timescale_floor(mjd: Floats) -> float:
         return TIMESCALE_MIN
     gaps.sort()
     twice_median = gaps[(n_gaps - 1) // 2] + gaps[n_gaps // 2]
-    return min(max(twice_median, TIMESCALE_MIN), FLOOR_MAX)
+    return float(min(max(twice_median, TIMESCALE_MIN), FLOOR_MAX))
 
 
 @njit(cache=True, nogil=True)

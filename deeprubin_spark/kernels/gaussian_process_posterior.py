@@ -99,7 +99,8 @@ def weight_objects(
         first, end = offsets[k], offsets[k + 1]
         time, noise = mjd[first:end] - mjd[first], (flux_err[first:end] / scale) ** 2
         _, own = _condition(time, band[first:end], flux[first:end] / scale, noise, bands, (amplitude / scale) ** 2, timescale)
-        weights[first:end] = own / scale
+        for i in range(end - first):
+            weights[first + i] = own[i] / scale
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)

@@ -121,7 +121,7 @@ def labelled_rows(features: DataFrame, labels: DataFrame, settings: TrainingSett
     return (
         usable.select("object_id", parent.alias("parent"), F.array(*values).alias("features"), "grid_time", "grid_mean", "grid_sd")
         .join(F.broadcast(truth), "parent")
-        .withColumn("label", F.element_at(class_index, "class").cast("int"))
+        .withColumn("label", F.element_at(class_index, F.col("class")).cast("int"))
         .withColumn("fold", F.when(percent < train, "train").when(percent < validation, "validation").otherwise("test"))
         .withColumn("weight", F.lit(1.0).cast("float"))
     )
