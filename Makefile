@@ -29,6 +29,10 @@ check: setup-dev ## All tests, and format, lint, types, layers, dependencies
 sql: setup ## A SQL prompt on the tables; make -s sql q="SELECT ..." prints one result
 	@$(places); "$$DEEPRUBIN_VENV/bin/deeprubin" sql $${q:+"$$q"}
 
+.PHONY: model
+model: setup-train ## The shipped model again, from the carried data: about ten minutes
+	@$(places); infra/model.sh
+
 .PHONY: self-test
 self-test: setup-dev ## Say which parts of the stack work on this machine
 	@$(places); "$$DEEPRUBIN_VENV/bin/deeprubin" self-test

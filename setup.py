@@ -9,7 +9,7 @@ setup(
     packages=[*find_packages(include=["deeprubin_spark", "deeprubin_spark.*"]), "deeprubin_spark.jobs"],
     package_dir={"deeprubin_spark": "deeprubin_spark", "deeprubin_spark.jobs": "jobs"},
     package_data={
-        "deeprubin_spark": ["published/**/*", "py.typed"],
+        "deeprubin_spark": ["published/**/*", "py.typed", "log4j2.properties"],
         "deeprubin_spark.reporting": ["*.html", "*.css", "**/*.html", "**/*.css"],
     },
     include_package_data=False,

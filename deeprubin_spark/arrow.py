@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-Column = pa.Array | pa.ChunkedArray
+Column = Any  # pa.Array or pa.ChunkedArray, which come without types
 
 
 def floats(column: Column) -> NDArray[np.float64]:

@@ -12,7 +12,8 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from deeprubin_spark import __version__, runs, settings as settings_module, spark
+from deeprubin_spark import __version__, runs, spark
+from deeprubin_spark import settings as settings_module
 from deeprubin_spark.errors import DeepRubinError, UsageError
 from deeprubin_spark.tables import Warehouse
 

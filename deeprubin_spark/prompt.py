@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import SparkSession
 
-from deeprubin_spark import self_test, settings as settings_module, spark
+from deeprubin_spark import self_test, spark
+from deeprubin_spark import settings as settings_module
 from deeprubin_spark.errors import DeepRubinError, UsageError
 from deeprubin_spark.preprocessing import udfs
 from deeprubin_spark.preprocessing.light_curves import light_curves
@@ -79,7 +80,10 @@ def _file(session: SparkSession, path: Path) -> int:
 
 
 def _prompt(session: SparkSession) -> int:
-    print("Spark SQL on the DeepRubin tables. A query ends with ';'. SHOW TABLES; lists them, DESCRIBE scores; explains one; Ctrl-D leaves.", file=sys.stderr)
+    print(
+        "Spark SQL on the DeepRubin tables. A query ends with ';'. SHOW TABLES; lists them, DESCRIBE scores; explains one; Ctrl-D leaves.",
+        file=sys.stderr,
+    )
     for query in _queries():
         try:
             _one(session, query)

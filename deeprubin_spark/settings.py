@@ -30,7 +30,9 @@ class WarehouseSettings(_Section):
     """Where the tables are."""
 
     path: str = Field("warehouse", description="Directory or object-store URI of the tables; ignored where `catalog` is set")
-    catalog: str = Field("", pattern=r"^(\w+(\.\w+)?)?$", description="Hive or Unity schema that holds the tables, e.g. main.deeprubin; empty: use `path`")
+    catalog: str = Field(
+        "", pattern=r"^(\w+(\.\w+)?)?$", description="Hive or Unity schema that holds the tables, e.g. main.deeprubin; empty: use `path`"
+    )
     lock_timeout_s: float = Field(600.0, gt=0, description="[s] How long a commit waits for another driver's on a local warehouse")
 
 
@@ -39,9 +41,12 @@ class SparkSettings(_Section):
 
     master: str = Field("", description="Spark master; empty: the one spark-submit gives, else local[*]")
     driver_memory: str = Field("2g", pattern=r"^\d+[mg]$", description="Heap of a driver that we start ourselves")
-    jars: str = Field("", description="Directory with the Delta, Avro and Kafka jars; empty: $DEEPRUBIN_JARS, else those `make setup` fetched")
+    jars: str = Field(
+        "", description="Directory with the Delta, Avro and Kafka jars; empty: $DEEPRUBIN_JARS, else those `make setup` fetched"
+    )
     shuffle_partitions: int = Field(4, ge=1, description="Partitions of a shuffle")
     arrow_batch_rows: int = Field(2000, ge=1, description="Rows per Arrow batch between the JVM and Python")
+    java_options: str = Field("", description="Options of the JVM of a driver that we start ourselves")
     conf: dict[str, str] = Field(default_factory=dict, description="More Spark configuration, passed on as it is")
 
 

@@ -36,8 +36,8 @@ _LOCAL = {
     # Parquet buffers a whole row group per open file: 128 MiB does not fit a small heap.
     "spark.hadoop.parquet.block.size": str(32 * 1024 * 1024),
     "spark.sql.inMemoryColumnarStorage.batchSize": "1000",
-    "spark.log.level": "ERROR",
 }
+_QUIET = Path(__file__).with_name("log4j2.properties")
 # Kernels are single-threaded by contract: the cores belong to Spark's tasks.
 _WORKER_ENVIRONMENT = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -67,6 +67,7 @@ def _builder(settings: SparkSettings, name: str) -> SparkSession.Builder:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         conf |= _LOCAL | {"spark.driver.memory": settings.driver_memory, "spark.master": settings.master or "local[*]"}
+        conf["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={_QUIET.as_uri()} {settings.java_options}".strip()
         class_path = _class_path(settings)
         if class_path:
             conf["spark.driver.extraClassPath"] = class_path

@@ -16,7 +16,7 @@ from pathlib import Path
 from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaTable
 from filelock import FileLock, Timeout
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from deeprubin_spark.errors import ConfigError, ContractError, RetryableError
@@ -126,7 +126,7 @@ class Warehouse:
 
     def version(self, table: Table) -> int:
         """The table's current Delta version."""
-        return int(self._delta(table).history(1).select("version").first()["version"])
+        return int(self._delta(table).history(1).select("version").collect()[0]["version"])  # one row: bounded
 
     def register(self, tables: Sequence[Table] = TABLES) -> None:
         """Make local tables visible to SQL under their bare names (in a catalog they already are)."""
@@ -140,7 +140,7 @@ class Warehouse:
             return DeltaTable.forName(self.session, self.identifier(table))
         return DeltaTable.forPath(self.session, f"{self._root}/{table.name}")
 
-    def _save(self, writer, table: Table) -> None:  # type of DataFrameWriter differs between classic and Connect
+    def _save(self, writer: DataFrameWriter, table: Table) -> None:
         if self._settings.catalog:
             writer.saveAsTable(self.identifier(table))
         else:
@@ -150,15 +150,18 @@ class Warehouse:
         """Contract version of the table there is; None where there is none, or where making it was interrupted."""
         if not self.exists(table):
             return None
-        properties: dict[str, str] = self._delta(table).detail().select("properties").first()["properties"]
-        return properties.get(_VERSION_PROPERTY)
+        return self._properties(table).get(_VERSION_PROPERTY)
+
+    def _properties(self, table: Table) -> dict[str, str]:
+        rows = self._delta(table).detail().select("properties").collect()  # one row: bounded
+        return dict(rows[0]["properties"])
 
     def _create(self, table: Table) -> None:
         """Idempotent; the version property comes last, so an interrupted creation is finished by the next one."""
         name = self.identifier(table)
         partition = f"PARTITIONED BY ({', '.join(table.partition_by)})" if table.partition_by else ""
         self.session.sql(f"CREATE TABLE IF NOT EXISTS {name} ({table.ddl()}) USING delta {partition} COMMENT '{_quoted(table.doc)}'")
-        properties = self._delta(table).detail().select("properties").first()["properties"]
+        properties = self._properties(table)
         for check, condition in table.checks.items():
             constraint = check.replace(" ", "_")
             if f"delta.constraints.{constraint}" not in properties:
@@ -174,7 +177,9 @@ class Warehouse:
                     return self.version(table)
             except DeltaConcurrentModificationException as error:
                 if attempt == _ATTEMPTS:
-                    raise RetryableError(f"{table.name}: another writer committed first, {_ATTEMPTS} times; run the same command again") from error
+                    raise RetryableError(
+                        f"{table.name}: another writer committed first, {_ATTEMPTS} times; run the same command again"
+                    ) from error
                 time.sleep(2.0**attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -190,7 +195,9 @@ class Warehouse:
             with FileLock(lock, timeout=self._settings.lock_timeout_s, is_singleton=True):  # one a process, so it can be taken again
                 yield
         except Timeout as error:
-            raise RetryableError(f"{lock}: another driver has been writing {table.name} for {self._settings.lock_timeout_s:.0f} s; try again") from error
+            raise RetryableError(
+                f"{lock}: another driver has been writing {table.name} for {self._settings.lock_timeout_s:.0f} s; try again"
+            ) from error
 
 
 def _root(path: str) -> str:
@@ -203,7 +210,9 @@ def _root(path: str) -> str:
         probe.mkdir(exist_ok=True)
         (probe / "writable").touch()
     except OSError as error:
-        raise ConfigError(f"warehouse.path: {directory} cannot be written ({error.strerror}); set warehouse.path to a directory that can") from error
+        raise ConfigError(
+            f"warehouse.path: {directory} cannot be written ({error.strerror}); set warehouse.path to a directory that can"
+        ) from error
     return str(directory)
 
 

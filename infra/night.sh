@@ -5,10 +5,11 @@ set -euo pipefail
 root="$(cd "$(dirname "$0")/.." && pwd)"
 bin="$DEEPRUBIN_VENV/bin"
 export DEEPRUBIN_CONF="$root/conf"
-places=(--env local --set "ingest.archive=[$root/tests/data/ztf/archive]" --set "warehouse.path=$root/warehouse" --set "report.path=$root/reports")
+# These nights are so small that the JVM's second compiler would cost more than it gives.
+places=(--env local --set "spark.java_options=-XX:TieredStopAtLevel=1" --set "ingest.archive=[$root/tests/data/ztf/archive]" --set "warehouse.path=$root/warehouse" --set "report.path=$root/reports")
 
 "$bin/deeprubin-nightly" "${places[@]}" --nights "${NIGHTS:-2018-06-01:2025-03-02}"
-"$bin/deeprubin" "${places[@]:0:2}" --set "warehouse.path=$root/warehouse" sql --file "$root/infra/night.sql"
+"$bin/deeprubin" "${places[@]}" sql --file "$root/infra/night.sql"
 echo
 echo "The page of the night: $root/reports/ztf_2018-11-29.html"
 echo "Ask more: make sql"

@@ -16,8 +16,9 @@ import sys
 import uuid
 from collections.abc import Sequence
 
-from deeprubin_spark import cli, runs
 from deeprubin_spark.jobs import build_lightcurves, extract_features, ingest_archive, report_night, score_night
+
+from deeprubin_spark import cli, runs
 from deeprubin_spark.runs import Run
 
 _FROM_ARCHIVE = (ingest_archive, build_lightcurves)
@@ -34,7 +35,9 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         if not nights:
             break
         name = module.__name__.rpartition(".")[2]
-        step = dataclasses.replace(run, job=name, nights=nights, parent_run_id=run.run_id, run_id=uuid.uuid4().hex, counts={}, inputs={}, outputs={})
+        step = dataclasses.replace(
+            run, job=name, nights=nights, parent_run_id=run.run_id, run_id=uuid.uuid4().hex, counts={}, inputs={}, outputs={}
+        )
         cli.run_step(step, module.run, arguments)
         nights = step.nights  # ingestion leaves the nights that have an archive
         run.counts[name] = next(iter(step.counts.values()), 0)

@@ -32,9 +32,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         print(f"  would score {features.count():,} objects with {model.version}, into {SCORES.name} and {ANOMALIES.name}", file=sys.stderr)
         return
     judged = features.transform(verdicts.verdicts(model, settings)).persist(StorageLevel.DISK_ONLY)
-    where = {"nights": run.nights, "survey": run.survey, "model_version": model.version}
-    run.replace_slice(SCORES, verdicts.scores(judged), **where)
-    run.replace_slice(ANOMALIES, verdicts.anomalies(judged), **where)
+    for table, rows in ((SCORES, verdicts.scores(judged)), (ANOMALIES, verdicts.anomalies(judged))):
+        run.replace_slice(table, rows, nights=run.nights, survey=run.survey, model_version=model.version)
     judged.unpersist()
     for table, kept in ((SCORES, ("scored", "abstained")), (ANOMALIES, ("ranked",))):
         rows = run.warehouse.read(table, survey=run.survey, nights=run.nights).where(F.col("model_version") == model.version)

@@ -28,7 +28,10 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         return
     model = train_and_publish(run)
     metrics, baseline = model.manifest["metrics"], model.manifest["metrics_baseline"]
-    print(f"  {model.version} in {settings.publish_to}; on {metrics['n_objects']:.0f} light curves it never saw (simulated, if trained on simulations):", file=sys.stderr)
+    print(
+        f"  {model.version} in {settings.publish_to}; on {metrics['n_objects']:.0f} light curves it never saw (simulated, if trained on simulations):",
+        file=sys.stderr,
+    )
     for name in ("log_loss", "accuracy", "balanced_accuracy", "macro_f1", "ece"):
         print(f"    {name:<18} {metrics[name]:.3f}   boosted trees {baseline[name]:.3f}", file=sys.stderr)
 

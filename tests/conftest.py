@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deeprubin_spark import runs, settings as settings_module, spark as spark_module
+from deeprubin_spark import runs
+from deeprubin_spark import settings as settings_module
+from deeprubin_spark import spark as spark_module
 from deeprubin_spark.schemas import TABLES
 from deeprubin_spark.tables import Warehouse
 
@@ -21,7 +23,7 @@ SMALL_SESSION = [
     "spark.master=local[2]",
     "spark.driver_memory=1g",
     "spark.shuffle_partitions=2",
-    "spark.conf={spark.driver.extraJavaOptions: -XX:TieredStopAtLevel=1 -XX:+UseSerialGC}",
+    "spark.java_options=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 ]
 
 

@@ -8,7 +8,7 @@ error floor; and histories of weeks to months, not always of years.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +85,7 @@ def segments(metadata: DataFrame, seed: int, windows: int) -> Callable[[DataFram
 
 
 def labels(metadata: DataFrame) -> DataFrame:
-    """labels rows of the objects; the class is NULL for a target outside the taxonomy."""
+    """Labels rows of the objects; the class is NULL for a target outside the taxonomy."""
     class_of = F.create_map(*(F.lit(value) for leaf in CLASSES for value in (leaf.plasticc, leaf.name)))
     return LABELS.select(
         metadata.select(
@@ -146,10 +146,10 @@ def _read(session: SparkSession, path: str, columns: str) -> DataFrame:
         raise NoInputError(f"{path}: expected Parquet or CSV with the columns {columns}; {str(error).splitlines()[0]}") from error
 
 
-def _segments_of_curves(seed: int, n_windows: int) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _segments_of_curves(seed: int, n_windows: int) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     schema = LIGHTCURVE_SEGMENTS.arrow_schema()
 
-    def segments_of_curves(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def segments_of_curves(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             yield _segment_rows(batch, seed, n_windows, schema)
 
@@ -206,7 +206,9 @@ def _healpix(ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:
     return np.asarray(ang2pix(1 << HEALPIX_ORDER, ra, dec, nest=True, lonlat=True), np.int64)
 
 
-def _point_lists(numbers: NDArray[np.int64], ra: FloatArray, dec: FloatArray, parts: list[tuple[Points, NDArray[np.bool_]]]) -> pa.ListArray:
+def _point_lists(
+    numbers: NDArray[np.int64], ra: FloatArray, dec: FloatArray, parts: list[tuple[Points, NDArray[np.bool_]]]
+) -> pa.ListArray:
     counts = np.array([mask.sum() for _, mask in parts], np.int64)
 
     def joined(name: str) -> NDArray[np.generic]:

@@ -10,7 +10,12 @@ FloatArray = NDArray[np.float64]
 
 
 def boosted_trees(
-    values: NDArray[np.floating], target: NDArray[np.integer], weight: NDArray[np.floating], new_values: NDArray[np.floating], n_classes: int, seed: int
+    values: NDArray[np.floating],
+    target: NDArray[np.integer],
+    weight: NDArray[np.floating],
+    new_values: NDArray[np.floating],
+    n_classes: int,
+    seed: int,
 ) -> FloatArray:
     """Fit on (N, F) values with targets and weights (N,), NaN where missing; class probabilities of new_values (M, F): (M, C).
 

@@ -36,7 +36,9 @@ class AnomalyForest:
         never = np.isnan(known).all(axis=0)
         known[:, never] = 0.0
         fill = np.nanmedian(known, axis=0)
-        fitted = IsolationForest(n_estimators=N_TREES, max_samples=min(256, len(known)), random_state=seed, n_jobs=1).fit(_filled(known, fill))
+        fitted = IsolationForest(n_estimators=N_TREES, max_samples=min(256, len(known)), random_state=seed, n_jobs=1).fit(
+            _filled(known, fill)
+        )
         return cls(_flat(fitted, known.shape[1]), fill)
 
     def score(self, values: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
@@ -81,7 +83,9 @@ def _flat(fitted: IsolationForest, n_features: int) -> Forest:
 
     def shifted(name: str) -> NDArray[np.int32]:
         return np.concatenate(
-            [np.where(getattr(tree, name) < 0, -1, getattr(tree, name) + start) for tree, start in zip(trees, starts)], dtype=np.int32, casting="unsafe"
+            [np.where(getattr(tree, name) < 0, -1, getattr(tree, name) + start) for tree, start in zip(trees, starts)],
+            dtype=np.int32,
+            casting="unsafe",
         )
 
     feature = np.concatenate([np.where(tree.feature < 0, -1, columns[tree.feature]) for tree, columns in zip(trees, chosen)])

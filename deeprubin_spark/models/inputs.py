@@ -46,7 +46,9 @@ class FeatureRows:
         n_rows, n_steps = self.grid_time.shape
         shapes = {"grid_mean": self.grid_mean.shape, "grid_sd": self.grid_sd.shape}
         if self.values.ndim != 2 or len(self.values) != n_rows or any(shape != (n_rows, 2, n_steps) for shape in shapes.values()):
-            raise ValueError(f"feature rows: {n_rows} rows of 2 bands x {n_steps} times expected, found values {self.values.shape}, {shapes}")
+            raise ValueError(
+                f"feature rows: {n_rows} rows of 2 bands x {n_steps} times expected, found values {self.values.shape}, {shapes}"
+            )
 
     def __len__(self) -> int:
         return len(self.values)

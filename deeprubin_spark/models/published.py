@@ -136,7 +136,13 @@ def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
     manifest: contract_version, feature_set and whatever else is to be told; version, features, classes, sizes and hashes are added.
     """
     scaler = parts.scaler
-    arrays = {"centre": scaler.centre, "spread": scaler.spread, "lowest": scaler.lowest, "highest": scaler.highest, "patterns": parts.patterns[:N_DRAWS]}
+    arrays = {
+        "centre": scaler.centre,
+        "spread": scaler.spread,
+        "lowest": scaler.lowest,
+        "highest": scaler.highest,
+        "patterns": parts.patterns[:N_DRAWS],
+    }
     files = {
         "network.safetensors": save_tensors({name: tensor.contiguous() for name, tensor in parts.network.state_dict().items()}),
         "inputs.safetensors": save_arrays(arrays),
@@ -168,7 +174,9 @@ def save(root: Path, manifest: Mapping[str, Any], parts: Parts) -> PublishedMode
 def load(directory: Path | Traversable, *, contract_version: int, feature_set: str) -> PublishedModel:
     """The model in `directory`. ModelError (exit 69) where it is missing, damaged, or made for another contract, feature set or taxonomy."""
     if not directory.joinpath(MANIFEST).is_file():
-        raise ModelError(f"{directory}: expected a published model, found no {MANIFEST}; train one, or set scoring.models_path and scoring.model")
+        raise ModelError(
+            f"{directory}: expected a published model, found no {MANIFEST}; train one, or set scoring.models_path and scoring.model"
+        )
     manifest = _parsed(directory.joinpath(MANIFEST).read_bytes(), str(directory))
     expected = {
         "format": FORMAT,
@@ -201,7 +209,9 @@ def find(models_path: str, version: str = "") -> Path | Traversable:
         there = [entry for entry in there if entry.name == version]
     if not there:
         wanted = f"model {version!r}" if version else "a published model"
-        raise ModelError(f"{root}: expected {wanted}, found none; train one with deeprubin-train, or set scoring.models_path and scoring.model")
+        raise ModelError(
+            f"{root}: expected {wanted}, found none; train one with deeprubin-train, or set scoring.models_path and scoring.model"
+        )
     return max(there, key=lambda entry: (_parsed(entry.joinpath(MANIFEST).read_bytes(), entry.name).get("published_at", ""), entry.name))
 
 
@@ -217,7 +227,9 @@ def _parsed(content: bytes, where: str) -> dict[str, Any]:
     except ValueError as error:
         raise ModelError(f"{where}: {MANIFEST} is not JSON ({error}); copy the directory again or train it anew") from error
     if not isinstance(manifest, dict):
-        raise ModelError(f"{where}: {MANIFEST} expected an object, found {type(manifest).__name__}; copy the directory again or train it anew")
+        raise ModelError(
+            f"{where}: {MANIFEST} expected an object, found {type(manifest).__name__}; copy the directory again or train it anew"
+        )
     return manifest
 
 
@@ -226,7 +238,9 @@ def _manifest(files: Files) -> dict[str, Any]:
     for name, expected in manifest["files"].items():
         found = hashlib.sha256(files[name]).hexdigest()
         if found != expected:
-            raise ModelError(f"damaged: {name} has SHA-256 {found[:12]}..., the manifest says {expected[:12]}...; copy the directory again or train it anew")
+            raise ModelError(
+                f"damaged: {name} has SHA-256 {found[:12]}..., the manifest says {expected[:12]}...; copy the directory again or train it anew"
+            )
     return manifest
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +43,7 @@ def _extract(curves: DataFrame) -> DataFrame:
     return FEATURES.select(narrow.mapInArrow(_feature_batches, FEATURES.spark_schema()))
 
 
-def _feature_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _feature_batches(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     schema = FEATURES.arrow_schema()
     for batch in batches:
         yield _feature_rows(batch, schema)

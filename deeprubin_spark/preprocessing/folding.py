@@ -57,5 +57,3 @@ def without_nights(points: str, nights: Sequence[dt.date]) -> str:
 
 def _dates(nights: Sequence[dt.date]) -> str:
     return ", ".join(f"DATE'{night.isoformat()}'" for night in nights)
-
-

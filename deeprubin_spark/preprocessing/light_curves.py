@@ -28,7 +28,9 @@ _VERSION_KEY = f"""
   coalesce(p.source_id, -1L) AS source, NOT (p.source_id <=> p.packet_id) AS is_copy,
   IF(p.kind = 'forced', -1, 1) * datediff(p.known_night, {_DAY_ZERO}) AS version,
   IF(p.kind = 'forced', -1L, 1L) * p.packet_id AS packet, p AS point"""
-_SAME_POINT = "a.is_forced = b.is_forced AND a.exposure_mjd = b.exposure_mjd AND a.band = b.band AND a.is_limit = b.is_limit AND a.source = b.source"
+_SAME_POINT = (
+    "a.is_forced = b.is_forced AND a.exposure_mjd = b.exposure_mjd AND a.band = b.band AND a.is_limit = b.is_limit AND a.source = b.source"
+)
 # Sorting by these brings the measurements of one exposure and band together, the preferred one first.
 _MEASUREMENT_KEY = """
   v.is_forced AS is_forced, v.exposure_mjd AS exposure_mjd, v.band AS band, v.is_limit AS is_limit, v.is_copy AS is_copy,

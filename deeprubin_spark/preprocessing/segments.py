@@ -6,7 +6,7 @@ object together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +26,9 @@ HEALPIX_ORDER = 14
 _MAX_FILTER_ID = max(ZTF_FILTER_IDS)
 # The candidate fields that a point is made of; the same names are in a packet's history.
 _POINT_FIELDS = (
-    "jd fid candid programid isdiffpos magpsf sigmapsf diffmaglim ra dec rb nbad fwhm elong distnr magnr sigmagnr exptime drb jdendref jdstarthist"
-).split()
+    *("jd", "fid", "candid", "programid", "isdiffpos", "magpsf", "sigmapsf", "diffmaglim", "ra", "dec", "rb", "nbad", "fwhm", "elong"),
+    *("distnr", "magnr", "sigmagnr", "exptime", "drb", "jdendref", "jdstarthist"),
+)
 _NUMBERS = tuple(name for name in _POINT_FIELDS if name not in ("candid", "isdiffpos"))  # an id does not fit a double
 _ALERT_FIELDS = ("objectId", "night", "ssnamenr", "ssdistnr", "sgscore1", "distpsnr1", "prv_candidates", "fp_hists")
 _POINTS = LIGHTCURVE_SEGMENTS.column("points")
@@ -74,10 +75,10 @@ def segments(settings: LightCurveSettings, programids: tuple[int, ...]) -> Calla
 
 def _points_of_alerts(
     settings: LightCurveSettings, programids: tuple[int, ...]
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     schema = _ALERT_POINTS.arrow_schema()
 
-    def points_of_alerts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def points_of_alerts(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             yield _alert_rows(batch, settings, programids, schema)
 
@@ -161,7 +162,10 @@ def _measured(found: dict[str, pa.Array], owner: NDArray[np.int64], own: dict[st
 
 def _forced(found: dict[str, pa.Array], owner: NDArray[np.int64], own: dict[str, pa.Array]) -> pa.Table:
     """Forced photometry: F = DN 10^((31.4 - zero point) / 2.5), the zero point being that of the science image."""
-    value = {name: arrow.floats(found[name]) for name in ("jd", "fid", "exptime", "diffmaglim", "magzpsci", "forcediffimflux", "forcediffimfluxunc")}
+    value = {
+        name: arrow.floats(found[name])
+        for name in ("jd", "fid", "exptime", "diffmaglim", "magzpsci", "forcediffimflux", "forcediffimfluxunc")
+    }
     scale = 10.0 ** ((photometry.ZERO_POINT - value["magzpsci"]) / 2.5)
     no_number, no_score = pa.nulls(len(owner), pa.float64()), pa.nulls(len(owner), pa.float32())
     is_clean = pc.fill_null(pc.equal(found["procstatus"], "0"), False).to_numpy(zero_copy_only=False)
@@ -218,5 +222,3 @@ def _healpix(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.in
     from astropy_healpix.healpy import ang2pix  # astropy takes most of a second to import: only in the workers that need it
 
     return np.asarray(ang2pix(2**HEALPIX_ORDER, ra, dec, nest=True, lonlat=True), np.int64)
-
-

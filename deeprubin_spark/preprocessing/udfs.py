@@ -1,11 +1,12 @@
 """The night's kernels as pandas UDFs, for SQL and notebooks.
 
-    SELECT object_id, gp_features(points.mjd, points.band, points.flux_njy, points.flux_err_njy).gp_timescale FROM lightcurves
+SELECT object_id, gp_features(points.mjd, points.band, points.flux_njy, points.flux_err_njy).gp_timescale FROM lightcurves
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,7 @@ from deeprubin_spark.kernels import light_curve_features as kernel
 from deeprubin_spark.schemas.features import FEATURES, GRID_BANDS
 
 _FEATURE_NAMES = [feature.name for feature in kernel.FEATURES]
-_FEATURES_TYPE = t.StructType(
-    [t.StructField("status", t.StringType())] + [FEATURES.column(name).spark_field() for name in _FEATURE_NAMES]
-)
+_FEATURES_TYPE = t.StructType([t.StructField("status", t.StringType())] + [FEATURES.column(name).spark_field() for name in _FEATURE_NAMES])
 _GRID_TYPE = t.StructType(
     [t.StructField("status", t.StringType()), t.StructField("mjd", t.ArrayType(t.DoubleType()))]
     + [t.StructField(f"{what}_{band}", t.ArrayType(t.FloatType())) for band in GRID_BANDS for what in ("mean", "sd")]
@@ -30,8 +29,14 @@ _Arrays = tuple[pd.Series, pd.Series, pd.Series, pd.Series]
 
 def register(session: SparkSession) -> None:
     """Make `gp_features` and `gp_interpolate` known to SQL in this session."""
-    session.udf.register("gp_features", F.pandas_udf(_gp_features, _FEATURES_TYPE))
-    session.udf.register("gp_interpolate", F.pandas_udf(_gp_interpolate, _GRID_TYPE))
+    session.udf.register("gp_features", _pandas_udf(_gp_features, _FEATURES_TYPE))
+    session.udf.register("gp_interpolate", _pandas_udf(_gp_interpolate, _GRID_TYPE))
+
+
+def _pandas_udf(function: Callable[..., Any], returns: t.StructType) -> Any:
+    """Spark infers from the function's annotations that it takes and gives iterators; its own stubs do not know the form with several columns."""
+    made: Any = F.pandas_udf
+    return made(function, returns)
 
 
 def _gp_features(batches: Iterator[_Arrays]) -> Iterator[pd.DataFrame]:

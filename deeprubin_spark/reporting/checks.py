@@ -97,7 +97,7 @@ def _objects(facts: NightFacts) -> Iterator[Check]:
         if facts.step(job) is None:
             continue
         total = sum(parts.values())
-        listing = " + ".join(f"{count:,} {name}" for name, count in parts.items() if count) or "none"
+        listing = " + ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in parts.items() if count) or "none"
         detail = f"{facts.objects:,} objects {'=' if total == facts.objects else '≠'} {listing}"
         yield Check(f"Every object is in {table}, with a result or a reason", _said(total == facts.objects), detail, query)
 

@@ -12,6 +12,11 @@ from typing import Any
 STEP_ORDER: tuple[str, ...] = ("ingest_archive", "build_lightcurves", "extract_features", "score_night")
 
 
+# A map of a table has no order of its own: totals first, then what became of them. Other counts follow by name.
+_COUNT_ORDER: tuple[str, ...] = (
+    *("members", "alerts", "objects", "kept", "duplicates", "excluded", "quarantined", "other_night", "detections", "limits"),
+    *("ok", "too_few_points", "fit_failed", "bad_input", "scored", "abstained", "ranked"),
+)
 _LISTS = ("contributions", "grid_time", "grid_mean", "grid_sd", "points")
 _PLAIN = (
     *("rank", "object_id", "ra", "dec", "score", "explanation", "n_detections", "n_limits", "t_ref_mjd"),
@@ -229,7 +234,9 @@ def _by_reason(outcomes: Sequence[Outcome], result: str) -> dict[str, int]:
 
 
 def _filled(latest: dict[str, Any]) -> dict[str, Any]:
-    return latest | {"counts": dict(latest["counts"] or {})}
+    order = {name: position for position, name in enumerate(_COUNT_ORDER)}
+    counts = latest["counts"] or {}
+    return latest | {"counts": {name: counts[name] for name in sorted(counts, key=lambda name: (order.get(name, len(order)), name))}}
 
 
 def _first_packet(first: dict[str, Any]) -> str:

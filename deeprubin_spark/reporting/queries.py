@@ -32,7 +32,8 @@ class Query:
 
     def rows(self, session: SparkSession, frames: Mapping[str, DataFrame], parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
         """Its answer. `frames`: table name -> frame to read; `parameters` may hold more than it asks for."""
-        answer = session.sql(self.filled(parameters), **{table.name: frames[table.name] for table in self.tables})
+        wanted: dict[str, Any] = {table.name: frames[table.name] for table in self.tables}
+        answer = session.sql(self.filled(parameters), **wanted)
         return [row.asDict(recursive=True) for row in answer.collect()]
 
     def shown(self, parameters: Mapping[str, Parameter]) -> str:

@@ -4,17 +4,30 @@ from deeprubin_spark.schemas.contract import Column, Table
 
 # One measurement, as one packet told it. A limit has no flux; forced photometry has no source_id.
 POINT: tuple[Column, ...] = (
-    Column("exposure_mjd", "double", unit="d", ucd="time.start", doc="Start of the exposure, MJD UTC: with the band it identifies the exposure"),
+    Column(
+        "exposure_mjd", "double", unit="d", ucd="time.start", doc="Start of the exposure, MJD UTC: with the band it identifies the exposure"
+    ),
     Column("mjd", "double", unit="d", ucd="time.epoch", doc="Middle of the exposure, MJD UTC"),
     Column("band", "string", ucd="instr.bandpass", doc="Passband: u, g, r, i, z or y"),
     Column("kind", "string", doc="detection, limit (5-sigma upper limit) or forced (forced photometry)"),
     Column("source_id", "long", ucd="meta.id", doc="The survey's id of the detection; NULL for a limit or forced photometry"),
-    Column("packet_id", "long", ucd="meta.id", doc="Alert whose packet held this version of the point; equal to source_id in the alert's own row"),
+    Column(
+        "packet_id",
+        "long",
+        ucd="meta.id",
+        doc="Alert whose packet held this version of the point; equal to source_id in the alert's own row",
+    ),
     Column("known_night", "date", doc="Night of that packet: when the point became known"),
     Column("flux_njy", "double", unit="nJy", ucd="phot.flux.density", doc="Signed difference flux, PSF; NULL for a limit"),
     Column("flux_err_njy", "double", unit="nJy", ucd="stat.error;phot.flux.density", doc="1-sigma error of flux_njy"),
     Column("limit_njy", "double", unit="nJy", ucd="phot.flux.density;stat.max", doc="5-sigma limit of the difference image"),
-    Column("apparent_flux_njy", "double", unit="nJy", ucd="phot.flux.density", doc="Flux of source plus reference, where the reference is valid"),
+    Column(
+        "apparent_flux_njy",
+        "double",
+        unit="nJy",
+        ucd="phot.flux.density",
+        doc="Flux of source plus reference, where the reference is valid",
+    ),
     Column("apparent_flux_err_njy", "double", unit="nJy", ucd="stat.error", doc="1-sigma error of apparent_flux_njy"),
     Column("ra", "double", unit="deg", ucd="pos.eq.ra", doc="Right ascension, J2000"),
     Column("dec", "double", unit="deg", ucd="pos.eq.dec", doc="Declination, J2000"),

@@ -15,7 +15,12 @@ QUARANTINE = Table(
         Column("member", "string", doc="Packet inside the source; '' where the archive itself is damaged", required=True),
         Column("byte_offset", "long", unit="byte", doc="Where it begins in the uncompressed source"),
         Column("n_bytes", "long", unit="byte", doc="Length of the packet"),
-        Column("reason", "string", doc="Short code: not_avro, decode_failed, missing_field, bad_value, wrong_night; truncated_archive, not_an_archive, wrong_checksum", required=True),
+        Column(
+            "reason",
+            "string",
+            doc="Short code: not_avro, decode_failed, missing_field, bad_value, wrong_night; truncated_archive, not_an_archive, wrong_checksum",
+            required=True,
+        ),
         Column("detail", "string", doc="What was expected and what was found", required=True),
         Column("payload", "binary", doc="First 1 MiB of the packet"),
     ),

@@ -8,7 +8,9 @@ RUNS = Table(
     version=1,
     key=("run_id",),
     columns=(
-        Column("run_id", "string", ucd="meta.id;meta.main", doc="Id of the run, also in the history of every table it wrote", required=True),
+        Column(
+            "run_id", "string", ucd="meta.id;meta.main", doc="Id of the run, also in the history of every table it wrote", required=True
+        ),
         Column("job", "string", doc="Job that ran", required=True),
         Column("parent_run_id", "string", doc="Run of `nightly` it was a step of"),
         Column("survey", "string", doc="Survey worked on"),
@@ -19,7 +21,13 @@ RUNS = Table(
         Column("started_at", "timestamp", doc="Start", required=True),
         Column("finished_at", "timestamp", doc="End", required=True),
         Column("seconds", "double", unit="s", doc="Wall-clock time", required=True),
-        Column("core_seconds", "double", unit="s", doc="CPU time of the process tree: driver, JVM and Python workers on the driver's machine", required=True),
+        Column(
+            "core_seconds",
+            "double",
+            unit="s",
+            doc="CPU time of the process tree: driver, JVM and Python workers on the driver's machine",
+            required=True,
+        ),
         Column("counts", "map<string,long>", unit="1", doc="The ledger of the job, e.g. members, kept, duplicates, excluded, quarantined"),
         Column("inputs", "map<string,long>", doc="Tables read, with their Delta versions"),
         Column("outputs", "map<string,long>", doc="Tables written, with their Delta versions"),

@@ -20,7 +20,9 @@ SCORES = Table(
         Column("ra", "double", unit="deg", ucd="pos.eq.ra", doc="Right ascension, J2000"),
         Column("dec", "double", unit="deg", ucd="pos.eq.dec", doc="Declination, J2000"),
         Column("status", "string", doc="scored or abstained", required=True),
-        Column("reason", "string", doc="Why it abstained: too_few_points, outside_training_range, known_asteroid, bogus, fit_failed, bad_input"),
+        Column(
+            "reason", "string", doc="Why it abstained: too_few_points, outside_training_range, known_asteroid, bogus, fit_failed, bad_input"
+        ),
         Column("class", "string", doc="Most probable class of the taxonomy"),
         Column("p_class", "float", unit="1", ucd="stat.probability", doc="Probability of `class`"),
         Column("p_transient", "float", unit="1", ucd="stat.probability", doc="Sum over the transient classes"),
@@ -28,7 +30,9 @@ SCORES = Table(
         Column("p_periodic", "float", unit="1", ucd="stat.probability", doc="Sum over the periodic classes"),
         Column("probabilities", "map<string,float>", unit="1", doc="Probability of each class; they sum to 1"),
         Column("aleatoric", "float", unit="nat", doc="Entropy expected if the photometry were redrawn within its errors"),
-        Column("epistemic", "float", unit="nat", doc="Entropy of the mean minus mean entropy over those draws: what better data would settle"),
+        Column(
+            "epistemic", "float", unit="nat", doc="Entropy of the mean minus mean entropy over those draws: what better data would settle"
+        ),
         Column("n_detections", "int", unit="1", doc="Detections known on that night"),
     ),
     checks={"probability": "p_class IS NULL OR p_class BETWEEN 0 AND 1", "scored or why not": "(status = 'scored') = (reason IS NULL)"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from deeprubin_spark import arrow
 from deeprubin_spark.models.inputs import FeatureRows
 from deeprubin_spark.models.published import PublishedModel
-from deeprubin_spark.schemas import ANOMALIES, FEATURES, SCORES
+from deeprubin_spark.schemas import ANOMALIES, SCORES
 from deeprubin_spark.schemas.contract import Column, Table
 from deeprubin_spark.schemas.features import GRID_BANDS
 from deeprubin_spark.schemas.taxonomy import BRANCHES, branch_of
@@ -73,10 +73,10 @@ def anomalies(judged: DataFrame) -> DataFrame:
     return ANOMALIES.select(rows)
 
 
-def _judge(model: PublishedModel, settings: ScoringSettings) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _judge(model: PublishedModel, settings: ScoringSettings) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     schema = _VERDICT.arrow_schema()
 
-    def judge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def judge(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             columns = {name: batch.column(name) for name in _CARRIED}
             columns["model_version"] = pa.array([model.version] * batch.num_rows, pa.string())

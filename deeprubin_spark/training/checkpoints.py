@@ -29,7 +29,9 @@ class State:
         """The state right now."""
         weights = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
         moments: dict[str, Tensor] = {
-            f"{i}.{name}": value.detach().contiguous() for i, values in optimizer.state_dict()["state"].items() for name, value in values.items()
+            f"{i}.{name}": value.detach().contiguous()
+            for i, values in optimizer.state_dict()["state"].items()
+            for name, value in values.items()
         }
         return cls(save_tensors(weights), save_tensors(moments), losses)
 

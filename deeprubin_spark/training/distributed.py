@@ -42,8 +42,12 @@ def train_rank(plan: Plan, shards: Shards, checkpoint_directory: str) -> Trained
 
     ring = Ring(horovod_compat.collective())
     if ring.size != plan.n_shards:
-        raise ConfigError(f"training: the set was exported for {plan.n_shards} ranks, {ring.size} run; set training.processes to one of the two")
-    return train(plan, ring, lambda epoch, shard: shards.epoch(epoch, shard, plan.batch_size, plan.seed), Checkpoints(Path(checkpoint_directory)))
+        raise ConfigError(
+            f"training: the set was exported for {plan.n_shards} ranks, {ring.size} run; set training.processes to one of the two"
+        )
+    return train(
+        plan, ring, lambda epoch, shard: shards.epoch(epoch, shard, plan.batch_size, plan.seed), Checkpoints(Path(checkpoint_directory))
+    )
 
 
 def train_on_spark(plan: Plan, shards: Shards, checkpoint_directory: Path, *, start_timeout_s: int, restarts: int) -> Trained:

@@ -75,13 +75,18 @@ def export(run: Run) -> Export:
     settings = run.settings.training
     versions = {table.name: run.warehouse.version(table) for table in (FEATURES, LABELS) if run.warehouse.exists(table)}
     if len(versions) < 2:
-        raise NoInputError(f"training: expected tables features and labels in the warehouse, found {sorted(versions) or 'neither'}; run ingest_plasticc first")
+        raise NoInputError(
+            f"training: expected tables features and labels in the warehouse, found {sorted(versions) or 'neither'}; run ingest_plasticc first"
+        )
     run.inputs.update(versions)
     directory = _directory(settings, versions)
     if (directory / _DONE).is_file():
         return Export(**{**(told := json.loads((directory / _DONE).read_text())), "files": tuple(told["files"])})
     rows = labelled_rows(_pinned(run, FEATURES.name, versions), _pinned(run, LABELS.name, versions), settings).localCheckpoint()
-    counts = {row["fold"]: (row["n"], row["parents"]) for row in rows.groupBy("fold").agg(F.count("*").alias("n"), F.countDistinct("parent").alias("parents")).collect()}
+    counts = {
+        row["fold"]: (row["n"], row["parents"])
+        for row in rows.groupBy("fold").agg(F.count("*").alias("n"), F.countDistinct("parent").alias("parents")).collect()
+    }
     empty = [fold for fold in FOLD_PERCENT if fold not in counts]
     if empty:
         raise NoInputError(
@@ -95,7 +100,9 @@ def export(run: Run) -> Export:
     group_rows = math.ceil(n_objects / n_groups)
     _write_groups(rows.where(F.col("fold") == "train"), directory / "train", n_objects, n_groups, group_rows)
     files = _checked_files(directory / "train", n_groups, group_rows)
-    made = Export(str(directory), tuple(files), group_rows, n_objects, n_parents, versions[FEATURES.name], versions[LABELS.name], _sha256(directory))
+    made = Export(
+        str(directory), tuple(files), group_rows, n_objects, n_parents, versions[FEATURES.name], versions[LABELS.name], _sha256(directory)
+    )
     _write_last(directory / _DONE, json.dumps(asdict(made), indent=1))
     return made
 
@@ -107,7 +114,11 @@ def labelled_rows(features: DataFrame, labels: DataFrame, settings: TrainingSett
     """
     class_index = F.create_map(*(F.lit(value) for i, name in enumerate(CLASS_NAMES) for value in (name, i)))
     known = labels.where((F.col("survey") == settings.survey) & (F.col("source") == settings.label_source))
-    truth = known.groupBy(F.col("object_id").alias("parent")).agg(F.max_by("class", "labelled_on").alias("class")).where(F.col("class").isNotNull())
+    truth = (
+        known.groupBy(F.col("object_id").alias("parent"))
+        .agg(F.max_by("class", "labelled_on").alias("class"))
+        .where(F.col("class").isNotNull())
+    )
     usable = features.where(
         (F.col("survey") == settings.survey)
         & (F.col("feature_set") == FEATURE_SET)
@@ -144,9 +155,13 @@ def feature_rows(lists: dict[str, NDArray[np.float32]]) -> FeatureRows:
 
 def _directory(settings: TrainingSettings, versions: dict[str, int]) -> Path:
     """A place of its own for every set of versions and settings that change what is written."""
-    what = {"versions": versions, "features": MODEL_FEATURES, "set": FEATURE_SET, "classes": CLASS_NAMES, "group": GROUP_ROWS} | settings.model_dump(
-        include={"survey", "label_source", "min_detections", "seed", "processes"}
-    )
+    what = {
+        "versions": versions,
+        "features": MODEL_FEATURES,
+        "set": FEATURE_SET,
+        "classes": CLASS_NAMES,
+        "group": GROUP_ROWS,
+    } | settings.model_dump(include={"survey", "label_source", "min_detections", "seed", "processes"})
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
     return Path(settings.publish_to).expanduser().resolve() / ".training" / key
 
@@ -172,7 +187,11 @@ def _write_groups(rows: DataFrame, place: Path, n_objects: int, n_groups: int, g
         *(F.array_repeat(F.lit(0.0).cast("float"), size).alias(name) for name, size in _SIZES.items()),
     )
     every = rows.join(numbered, "object_id").select("object_id", *COLUMNS).unionByName(padding)
-    grouped = every.withColumn("part", F.floor(F.col("row") / group_rows).cast("int")).repartition(n_groups, "part").sortWithinPartitions("part", "row")
+    grouped = (
+        every.withColumn("part", F.floor(F.col("row") / group_rows).cast("int"))
+        .repartition(n_groups, "part")
+        .sortWithinPartitions("part", "row")
+    )
     grouped.write.mode("overwrite").partitionBy("part").parquet(place.as_uri())
 
 
@@ -185,7 +204,9 @@ def _checked_files(place: Path, n_groups: int, group_rows: int) -> list[str]:
     files = sorted(place.glob("group-*.parquet"))
     found = [[footer.row_group(i).num_rows for i in range(footer.num_row_groups)] for footer in map(pq.read_metadata, files)]
     if found != [[group_rows]] * n_groups:
-        raise DataGateError(f"{place}: expected {n_groups} files of one row group of {group_rows} rows, found row groups {found}; remove the directory and train again")
+        raise DataGateError(
+            f"{place}: expected {n_groups} files of one row group of {group_rows} rows, found row groups {found}; remove the directory and train again"
+        )
     return [f"file://{file}" for file in files]  # not quoted: Petastorm takes the path as it stands there
 
 

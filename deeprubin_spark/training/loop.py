@@ -139,7 +139,15 @@ class _Preparation:
         given[:, :4] *= 1.0 - hidden[:, None]
         given[:, CHANNELS.index("hidden")] = hidden
         weight = batch["weight"] * self._plan.class_weight[batch["label"]]
-        arrays = (given, self._plan.scaler.scaled(batch["features"]), batch["label"].astype(np.int64), weight, made[:, :2], made[:, 2:4], hidden)
+        arrays = (
+            given,
+            self._plan.scaler.scaled(batch["features"]),
+            batch["label"].astype(np.int64),
+            weight,
+            made[:, :2],
+            made[:, 2:4],
+            hidden,
+        )
         return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
 
     def _hidden(self, draws: NDArray[np.uint64]) -> Float32Array:
@@ -153,7 +161,13 @@ class _Preparation:
 
 
 def _epoch(
-    epoch: int, plan: Plan, collective: Collective, batches: Batches, network: LightCurveTcn, optimizer: torch.optim.Optimizer, prepare: _Preparation
+    epoch: int,
+    plan: Plan,
+    collective: Collective,
+    batches: Batches,
+    network: LightCurveTcn,
+    optimizer: torch.optim.Optimizer,
+    prepare: _Preparation,
 ) -> float:
     """One pass over all rows; returns its weighted mean loss."""
     own = [batches(epoch, shard) for shard in range(collective.rank, plan.n_shards, collective.size)]
@@ -164,7 +178,9 @@ def _epoch(
         for shard in own:
             batch = next(shard, None)
             if batch is None:
-                raise DataGateError(f"epoch {epoch}: a shard ended before step {step} of {plan.steps_per_epoch}; export the training set again")
+                raise DataGateError(
+                    f"epoch {epoch}: a shard ended before step {step} of {plan.steps_per_epoch}; export the training set again"
+                )
             seen.index_add_(0, torch.from_numpy(batch["row"].astype(np.int64)), torch.ones(len(batch["row"]), dtype=torch.int32))
             total += _gradient(network, prepare(batch, epoch))
         total = collective.sum(total)
@@ -173,7 +189,9 @@ def _epoch(
     times = collective.sum(seen)
     if any(next(shard, None) is not None for shard in own) or not bool((times == 1).all()):
         wrong = int((times != 1).sum())
-        raise DataGateError(f"epoch {epoch}: expected each of {plan.n_rows} rows once, {wrong} came more or less often; export the training set again")
+        raise DataGateError(
+            f"epoch {epoch}: expected each of {plan.n_rows} rows once, {wrong} came more or less often; export the training set again"
+        )
     return loss / weight
 
 
@@ -183,7 +201,9 @@ def _gradient(network: LightCurveTcn, prepared: tuple[Tensor, ...]) -> Tensor:
     network.zero_grad(set_to_none=True)
     loss = summed_loss(*network(given, features), target, weight, mean, measured_sd, hidden)
     loss.backward()
-    return torch.cat([*(p.grad.reshape(-1) for p in network.parameters() if p.grad is not None), loss.detach().reshape(1), weight.sum().reshape(1)])
+    return torch.cat(
+        [*(p.grad.reshape(-1) for p in network.parameters() if p.grad is not None), loss.detach().reshape(1), weight.sum().reshape(1)]
+    )
 
 
 def _step(network: LightCurveTcn, optimizer: torch.optim.Optimizer, total: Tensor, rate: float) -> None:

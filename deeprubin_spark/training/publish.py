@@ -97,7 +97,9 @@ def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSetti
         "contract_version": FEATURES.version,
         "feature_set": FEATURE_SET,
         "training": {
-            "data": f"survey {settings.survey}, labels {settings.label_source}: simulated light curves" if settings.survey == "plasticc" else settings.survey,
+            "data": f"survey {settings.survey}, labels {settings.label_source}: simulated light curves"
+            if settings.survey == "plasticc"
+            else settings.survey,
             "sha256": made.sha256,
             "features_version": made.features_version,
             "labels_version": made.labels_version,
@@ -121,8 +123,13 @@ def measured(model: PublishedModel, train: Fold, test: Fold, plan: Plan) -> dict
     return {
         "metrics": evaluate.metrics(probabilities, test.target, CLASS_NAMES),
         "metrics_whole_light_curves": evaluate.metrics(probabilities[whole], test.target[whole], CLASS_NAMES),
-        "metrics_baseline": {"kind": "scikit-learn HistGradientBoosting on the same features"} | evaluate.metrics(trees, test.target, CLASS_NAMES),
-        "confusion": {"rows": "true class", "columns": "most probable class", "counts": evaluate.confusion(probabilities, test.target).tolist()},
+        "metrics_baseline": {"kind": "scikit-learn HistGradientBoosting on the same features"}
+        | evaluate.metrics(trees, test.target, CLASS_NAMES),
+        "confusion": {
+            "rows": "true class",
+            "columns": "most probable class",
+            "counts": evaluate.confusion(probabilities, test.target).tolist(),
+        },
         "outside_range_of_test_fold": float(model.outside_training_range(test.rows.values).mean()),
     }
 

@@ -75,5 +75,3 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(spark, tmp_path, cap
     assert ingest_archive.main([*NIGHT, *nights.flags(tmp_path), "--dry-run"]) == 0
     assert "ztf_public_20181101.tar.gz" in capfd.readouterr().err
     assert [path.name for path in (tmp_path / "warehouse").iterdir()] == [".locks"]
-
-

@@ -64,8 +64,15 @@ def test_most_objects_that_pass_the_gates_get_a_score(warehouse):
 
 
 def test_gated_objects_say_which_gates_they_failed(warehouse):
-    gated = warehouse.read(ANOMALIES, nights=[NIGHT]).where("status = 'gated'").join(
-        warehouse.read(FEATURES, nights=[NIGHT]).select("object_id", "ss_distance", "rb_max", "drb_max", F.col("n_detections").alias("n")), "object_id"
+    gated = (
+        warehouse.read(ANOMALIES, nights=[NIGHT])
+        .where("status = 'gated'")
+        .join(
+            warehouse.read(FEATURES, nights=[NIGHT]).select(
+                "object_id", "ss_distance", "rb_max", "drb_max", F.col("n_detections").alias("n")
+            ),
+            "object_id",
+        )
     )
     assert gated.where("reason LIKE '%known_asteroid%' AND NOT (ss_distance <= 5)").isEmpty()
     assert gated.where("ss_distance <= 5 AND reason NOT LIKE '%known_asteroid%'").isEmpty()

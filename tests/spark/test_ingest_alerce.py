@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 import pytest
+from deeprubin_spark.jobs import ingest_alerce
 from pyspark.sql import functions as F
 
 from deeprubin_spark.errors import RetryableError
@@ -14,7 +15,6 @@ from deeprubin_spark.ingestion.alerce_broker import Broker, Clock
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import LABELS, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.tables import Warehouse
-from jobs import ingest_alerce
 from tests.conftest import places, settings_at
 from tests.unit.ingestion.alerce_server import AlerceServer
 

@@ -11,11 +11,11 @@ import datetime as dt
 import shutil
 
 import pytest
+from deeprubin_spark.jobs import ingest_archive
 from pyspark.sql import functions as F
 
 from deeprubin_spark.schemas import ALERTS_ZTF, CUTOUTS, QUARANTINE, RUNS
 from deeprubin_spark.tables import Warehouse
-from jobs import ingest_archive
 from tests.conftest import places, settings_at
 from tests.unit.ingestion.ztf_packets import NIGHT_3_0, ZTF, ZTF_ARCHIVE, packets, rewritten, tar_gz
 

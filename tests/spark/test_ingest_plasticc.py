@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from deeprubin_spark.jobs import ingest_plasticc
 from pyspark.sql import functions as F
 
 from deeprubin_spark.bands import band_index
 from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.ingestion import plasticc
-from deeprubin_spark.jobs import ingest_plasticc
 from deeprubin_spark.kernels import light_curve_features as kernel
 from deeprubin_spark.preprocessing.features import features
 from deeprubin_spark.schemas import LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
@@ -152,7 +152,9 @@ def test_the_job_run_twice_leaves_the_same_tables(spark, carried, tmp_path):
     for _ in range(2):
         assert ingest_plasticc.main(["--light-curves", carried[0], "--metadata", carried[1], *sets]) == 0
         warehouse = Warehouse(spark, settings_at(tmp_path).warehouse)
-        segments = warehouse.read(LIGHTCURVE_SEGMENTS, survey="plasticc").select(F.sum(F.xxhash64("object_id", F.col("points").cast("string")) % 1000003))
+        segments = warehouse.read(LIGHTCURVE_SEGMENTS, survey="plasticc").select(
+            F.sum(F.xxhash64("object_id", F.col("points").cast("string")) % 1000003)
+        )
         contents.append((segments.first()[0], warehouse.read(LABELS).count()))
     assert contents[0] == contents[1]
     assert contents[0][1] == OBJECTS

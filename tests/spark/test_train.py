@@ -13,10 +13,10 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from deeprubin_spark.jobs import train as train_job
 
 from deeprubin_spark import runs
 from deeprubin_spark.errors import NoInputError
-from deeprubin_spark.jobs import train as train_job
 from deeprubin_spark.models import published
 from deeprubin_spark.models.inputs import MODEL_FEATURES
 from deeprubin_spark.schemas import FEATURES, LABELS, MODELS
@@ -68,7 +68,15 @@ def place(spark, tmp_path_factory) -> Path:
     real += [feature_row(f"ZTF{i}", 0, rng, survey="ztf", night=dt.date(2018, 11, 29)) for i in range(20, 60)]
     truth = [(str(i), CLASSES[label]) for i, label in enumerate(labels)] + [("9002", "SNIa"), ("9003", "SNIa"), ("9004", "SNIa")]
     told = [
-        row_of(LABELS, survey="plasticc", object_id=name, source="plasticc_truth", labelled_on=dt.date(2018, 9, 28), label="0", **{"class": label})
+        row_of(
+            LABELS,
+            survey="plasticc",
+            object_id=name,
+            source="plasticc_truth",
+            labelled_on=dt.date(2018, 9, 28),
+            label="0",
+            **{"class": label},
+        )
         for name, label in truth
     ]
     warehouse = Warehouse(spark, settings_at(directory).warehouse)
@@ -112,7 +120,11 @@ def test_a_training_fold_of_an_odd_number_of_rows_is_padded(spark, place, export
 def test_parts_share_their_parents_fold_and_no_object_is_lost_or_unlabelled(exported):
     folds = {fold: read_fold(exported, fold) for fold in ("train", "validation", "test")}
     parents = {fold: {name.partition("/")[0] for name in rows.object_id} for fold, rows in folds.items()}
-    assert not parents["train"] & parents["validation"] and not parents["train"] & parents["test"] and not parents["validation"] & parents["test"]
+    assert (
+        not parents["train"] & parents["validation"]
+        and not parents["train"] & parents["test"]
+        and not parents["validation"] & parents["test"]
+    )
     every = sorted(name for rows in folds.values() for name in rows.object_id)
     assert every == sorted(str(i) + part for i in range(N_PARENTS) for part in ("", "/w1"))
     assert len(parents["train"]) == exported.n_parents

@@ -10,7 +10,9 @@ from deeprubin_spark.models.inputs import CLIP, MODEL_FEATURES, FeatureRows, Fea
 def rows(n: int, seed: int = 0) -> FeatureRows:
     rng = np.random.default_rng(seed)
     time = np.tile(np.linspace(-20.0, 60.0, 64), (n, 1))
-    return FeatureRows(rng.normal(size=(n, len(MODEL_FEATURES))), time, rng.normal(size=(n, 2, 64)) * 1e4, rng.uniform(1e2, 1e3, size=(n, 2, 64)))
+    return FeatureRows(
+        rng.normal(size=(n, len(MODEL_FEATURES))), time, rng.normal(size=(n, 2, 64)) * 1e4, rng.uniform(1e2, 1e3, size=(n, 2, 64))
+    )
 
 
 def test_networks_see_nothing_that_tells_brightness_or_how_often_a_field_was_visited():

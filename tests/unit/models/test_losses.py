@@ -48,7 +48,10 @@ def test_the_network_is_small_and_treats_each_row_for_itself():
     network = LightCurveTcn(TcnShape(n_features=40, n_classes=14)).eval()
     assert sum(p.numel() for p in network.parameters()) <= 150_000
     rng = np.random.default_rng(3)
-    grid, values = torch.from_numpy(rng.normal(size=(6, 6, 64)).astype(np.float32)), torch.from_numpy(rng.normal(size=(6, 40)).astype(np.float32))
+    grid, values = (
+        torch.from_numpy(rng.normal(size=(6, 6, 64)).astype(np.float32)),
+        torch.from_numpy(rng.normal(size=(6, 40)).astype(np.float32)),
+    )
     with torch.inference_mode():
         together, mean, log_sd = network(grid, values)
         alone, _, _ = network(grid[2:3], values[2:3])

@@ -35,7 +35,9 @@ def parts() -> published.Parts:
 
 @pytest.fixture
 def saved(tmp_path, parts):
-    return tmp_path, published.save(tmp_path, {**CONTRACT, "published_at": "2020-01-01T00:00:00+00:00", "metrics": {"log_loss": 1.0}}, parts)
+    return tmp_path, published.save(
+        tmp_path, {**CONTRACT, "published_at": "2020-01-01T00:00:00+00:00", "metrics": {"log_loss": 1.0}}, parts
+    )
 
 
 def test_a_published_model_read_back_gives_the_same_answers(saved):
@@ -127,7 +129,8 @@ def test_a_missing_file_or_manifest_is_refused(saved):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("contract_version", 2), ("feature_set", "ztf_gr_0"), ("features", ["duration"]), ("classes", ["SNIa"]), ("format", 99)]
+    ("name", "value"),
+    [("contract_version", 2), ("feature_set", "ztf_gr_0"), ("features", ["duration"]), ("classes", ["SNIa"]), ("format", 99)],
 )
 def test_a_model_of_another_contract_is_refused(saved, name, value):
     root, model = saved

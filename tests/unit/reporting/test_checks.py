@@ -86,3 +86,9 @@ def test_only_a_failure_after_the_last_good_run_is_kept():
     assert steps_of([_row(good), _row(early)]) == ((good,), ())
     assert steps_of([_row(late), _row(good)]) == ((good,), (late,))
     assert steps_of([_row(early)]) == ((), (early,))
+
+
+def test_a_ledger_is_read_from_its_total_to_its_parts_whatever_order_the_table_returns():
+    shuffled = step("ingest_archive", counts={"zebras": 1, "quarantined": 0, "kept": 8, "apes": 2, "members": 11})
+    ((made,), _) = steps_of([_row(shuffled)])
+    assert list(made.counts) == ["members", "kept", "quarantined", "apes", "zebras"]
