@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import multiprocessing
 import threading
@@ -233,7 +234,8 @@ def _kill_a_rank(checkpoints: Checkpoints, killed: list[int]) -> None:
     while checkpoints.epochs_done() < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     for process in psutil.Process().children(recursive=True):
-        if "horovod.spark.task.gloo_exec_fn" in " ".join(process.cmdline()) and "python" in process.name():
-            killed.append(process.pid)
-            process.kill()
-            return
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone since
+            if "horovod.spark.task.gloo_exec_fn" in process.cmdline():
+                killed.append(process.pid)
+                process.kill()
+                return
