@@ -36,11 +36,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     run.merge_by_key(LABELS, plasticc.labels(metadata))
     written = run.warehouse.read(LIGHTCURVE_SEGMENTS, survey=plasticc.SURVEY)
     is_part = F.col("object_id").contains("/")
-    total = written.agg(
-        F.count_if(~is_part).alias("kept"), F.count_if(is_part).alias("parts"), F.sum("n_alerts").alias("detections")
-    ).first()
-    kept = int(total["kept"])
-    run.counts.update(objects=n_simulated, kept=kept, never_detected=n_simulated - kept, parts=int(total["parts"]))
+    kept, parts = written.where(~is_part).count(), written.where(is_part).count()
+    run.counts.update(objects=n_simulated, kept=kept, never_detected=n_simulated - kept, parts=parts)
 
 
 def add_flags(made: argparse.ArgumentParser) -> None:

@@ -83,12 +83,12 @@ def _flat(fitted: IsolationForest, n_features: int) -> Forest:
 
     def shifted(name: str) -> NDArray[np.int32]:
         return np.concatenate(
-            [np.where(getattr(tree, name) < 0, -1, getattr(tree, name) + start) for tree, start in zip(trees, starts)],
+            [np.where(getattr(tree, name) < 0, -1, getattr(tree, name) + start) for tree, start in zip(trees, starts[:-1], strict=True)],
             dtype=np.int32,
             casting="unsafe",
         )
 
-    feature = np.concatenate([np.where(tree.feature < 0, -1, columns[tree.feature]) for tree, columns in zip(trees, chosen)])
+    feature = np.concatenate([np.where(tree.feature < 0, -1, columns[tree.feature]) for tree, columns in zip(trees, chosen, strict=True)])
     return Forest(
         roots=starts[:-1].astype(np.int32),
         feature=feature.astype(np.int32),

@@ -29,7 +29,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from deeprubin_spark.errors import ModelError
-from deeprubin_spark.models.forest import AnomalyForest
+from deeprubin_spark.models.forest import AnomalyForest, Arrays
 from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, MODEL_FEATURES, FeatureRows, FeatureScaler, Float32Array, channels, redrawn
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
@@ -136,7 +136,7 @@ def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
     manifest: contract_version, feature_set and whatever else is to be told; version, features, classes, sizes and hashes are added.
     """
     scaler = parts.scaler
-    arrays = {
+    arrays: Arrays = {
         "centre": scaler.centre,
         "spread": scaler.spread,
         "lowest": scaler.lowest,
@@ -145,8 +145,8 @@ def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
     }
     files = {
         "network.safetensors": save_tensors({name: tensor.contiguous() for name, tensor in parts.network.state_dict().items()}),
-        "inputs.safetensors": save_arrays(arrays),
-        "forest.safetensors": save_arrays(parts.forest.arrays()),
+        "inputs.safetensors": _array_bytes(arrays),
+        "forest.safetensors": _array_bytes(parts.forest.arrays()),
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     told = {
@@ -271,6 +271,12 @@ def _write(directory: Path, files: Files) -> None:
         shutil.rmtree(old)
     else:
         fresh.rename(directory)
+
+
+def _array_bytes(arrays: Arrays) -> bytes:
+    """Safetensors takes an array's memory as it lies, so a view with strides would be written wrong."""
+    content: bytes = save_arrays({name: np.ascontiguousarray(values) for name, values in arrays.items()})
+    return content
 
 
 def _entropy(probabilities: FloatArray) -> FloatArray:

@@ -64,6 +64,7 @@ class LightCurveTcn(nn.Module):
         self.reconstruction = nn.Conv1d(shape.width, 4, 1)
 
     def forward(self, channels: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See the class."""
         h = self.inlet(channels)
         for block in self.blocks:
             h = block(h)

@@ -140,7 +140,7 @@ def _measured(found: dict[str, pa.Array], owner: NDArray[np.int64], own: dict[st
         "source_id": pc.if_else(pa.array(is_detection), found["candid"], pa.scalar(None, pa.int64())),
         "flux_njy": arrow.nullable(flux, pa.float64()),
         "flux_err_njy": arrow.nullable(flux_err, pa.float64()),
-        "limit_njy": arrow.nullable(photometry.limit_njy(value["diffmaglim"]), pa.float64()),
+        "limit_njy": arrow.nullable(_limit(value["diffmaglim"]), pa.float64()),
         "apparent_flux_njy": arrow.nullable(np.where(valid, apparent, np.nan), pa.float64()),
         "apparent_flux_err_njy": arrow.nullable(np.where(valid, apparent_err, np.nan), pa.float64()),
         "ra": arrow.nullable(np.where(is_detection, value["ra"], np.nan), pa.float64()),
@@ -175,7 +175,7 @@ def _forced(found: dict[str, pa.Array], owner: NDArray[np.int64], own: dict[str,
         "source_id": pa.nulls(len(owner), pa.int64()),
         "flux_njy": arrow.nullable(value["forcediffimflux"] * scale, pa.float64()),
         "flux_err_njy": arrow.nullable(value["forcediffimfluxunc"] * scale, pa.float64()),
-        "limit_njy": arrow.nullable(photometry.limit_njy(value["diffmaglim"]), pa.float64()),
+        "limit_njy": arrow.nullable(_limit(value["diffmaglim"]), pa.float64()),
         "apparent_flux_njy": no_number,
         "apparent_flux_err_njy": no_number,
         "ra": no_number,
@@ -186,6 +186,11 @@ def _forced(found: dict[str, pa.Array], owner: NDArray[np.int64], own: dict[str,
         "programid": found["programid"].cast(pa.int32()),
     }
     return pa.table(table)
+
+
+def _limit(diffmaglim: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Limiting flux; NaN where the limit is not positive: histories of 2018 hold values such as -1006.94."""
+    return photometry.limit_njy(np.where(diffmaglim > 0.0, diffmaglim, np.nan))
 
 
 def _exposure(

@@ -18,7 +18,7 @@ QUARANTINE = Table(
         Column(
             "reason",
             "string",
-            doc="Short code: not_avro, decode_failed, missing_field, bad_value, wrong_night; truncated_archive, not_an_archive, wrong_checksum",
+            doc="Code: not_avro, decode_failed, missing_field, bad_value, wrong_night; truncated_archive, not_an_archive, wrong_checksum",
             required=True,
         ),
         Column("detail", "string", doc="What was expected and what was found", required=True),

@@ -27,7 +27,8 @@ class Ring:
 
     def sum(self, values: Tensor) -> Tensor:
         """Allreduce."""
-        total: Tensor = self._horovod.allreduce(values, op=self._horovod.Sum)
+        # Named, or each call would be a new tensor to Horovod and fill its cache of what to expect.
+        total: Tensor = self._horovod.allreduce(values, op=self._horovod.Sum, name=f"sum.{values.dtype}.{values.numel()}")
         return total
 
     def from_first(self, value: Value) -> Value:

@@ -81,7 +81,8 @@ def export(run: Run) -> Export:
     run.inputs.update(versions)
     directory = _directory(settings, versions)
     if (directory / _DONE).is_file():
-        return Export(**{**(told := json.loads((directory / _DONE).read_text())), "files": tuple(told["files"])})
+        told = json.loads((directory / _DONE).read_text())
+        return Export(**{**told, "files": tuple(told["files"])})
     rows = labelled_rows(_pinned(run, FEATURES.name, versions), _pinned(run, LABELS.name, versions), settings).localCheckpoint()
     counts = {
         row["fold"]: (row["n"], row["parents"])
@@ -90,8 +91,8 @@ def export(run: Run) -> Export:
     empty = [fold for fold in FOLD_PERCENT if fold not in counts]
     if empty:
         raise NoInputError(
-            f"training: no labelled features of survey {settings.survey!r} with {settings.min_detections} detections in fold {', '.join(empty)}; run ingest_plasticc and "
-            f"extract_features --survey {settings.survey} first"
+            f"training: no labelled features of survey {settings.survey!r} with {settings.min_detections} detections in fold {', '.join(empty)}; "
+            f"run ingest_plasticc and extract_features --survey {settings.survey} first"
         )
     for fold in ("validation", "test"):
         _write(rows.where(F.col("fold") == fold).withColumn("row", F.xxhash64("object_id")).coalesce(1).sort("row"), directory / fold)

@@ -199,7 +199,8 @@ def _gradient(network: LightCurveTcn, prepared: tuple[Tensor, ...]) -> Tensor:
     """Gradient of a batch's summed loss, then the summed loss and the summed weight: (P + 2,)."""
     given, features, target, weight, mean, measured_sd, hidden = prepared
     network.zero_grad(set_to_none=True)
-    loss = summed_loss(*network(given, features), target, weight, mean, measured_sd, hidden)
+    logits, rebuilt, log_sd = network(given, features)
+    loss = summed_loss(logits, rebuilt, log_sd, target, weight, mean, measured_sd, hidden)
     loss.backward()
     return torch.cat(
         [*(p.grad.reshape(-1) for p in network.parameters() if p.grad is not None), loss.detach().reshape(1), weight.sum().reshape(1)]

@@ -153,8 +153,9 @@ def anomaly_values(run: Run) -> FloatArray:
     sample = one_each.sort(F.xxhash64("object_id"), "object_id").limit(MAX_ANOMALY_OBJECTS).select(*MODEL_FEATURES).toPandas()
     if len(sample) < MIN_ANOMALY_OBJECTS:
         raise NoInputError(
-            f"training: the isolation forest needs {MIN_ANOMALY_OBJECTS} objects of survey {ANOMALY_SURVEY} with {MIN_ANOMALY_DETECTIONS} detections outside the nights "
-            f"{', '.join(excluded)}, found {len(sample)}; ingest more nights, up to extract_features, or change training.anomaly_excluded_nights"
+            f"training: the isolation forest needs {MIN_ANOMALY_OBJECTS} objects of survey {ANOMALY_SURVEY} with {MIN_ANOMALY_DETECTIONS} detections "
+            f"outside the nights {', '.join(excluded)}, found {len(sample)}; ingest more nights, up to extract_features, or change "
+            "training.anomaly_excluded_nights"
         )
     return sample.to_numpy(np.float64, na_value=np.nan)
 

@@ -50,6 +50,20 @@ def test_a_published_model_read_back_gives_the_same_answers(saved):
     np.testing.assert_array_equal(again.outside_training_range(new.values), model.outside_training_range(new.values))
 
 
+def test_what_is_read_back_is_what_was_trained_to_the_last_bit(saved, parts):
+    root, model = saved
+    again = published.load(root / model.version, **CONTRACT).parts
+    assert not parts.scaler.centre.flags.c_contiguous, "a view with strides is the case that safetensors would write wrong"
+    for name in ("centre", "spread", "lowest", "highest"):
+        np.testing.assert_array_equal(getattr(again.scaler, name), getattr(parts.scaler, name))
+    for name, values in parts.forest.arrays().items():
+        np.testing.assert_array_equal(again.forest.arrays()[name], values)
+    for name, tensor in parts.network.state_dict().items():
+        assert torch.equal(again.network.state_dict()[name], tensor)
+    np.testing.assert_array_equal(again.patterns, parts.patterns[: published.N_DRAWS])
+    assert again.temperature == parts.temperature
+
+
 def test_a_published_directory_holds_no_pickle_and_is_small(saved):
     root, model = saved
     files = sorted(path.name for path in (root / model.version).iterdir())
