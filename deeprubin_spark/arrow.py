@@ -64,5 +64,13 @@ def codes(column: Column, names: Sequence[str]) -> NDArray[np.int8]:
     return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int8)
 
 
+def names_where(masks: Mapping[str, NDArray[np.bool_]]) -> pa.Array:
+    """For each of N rows the names of the masks that are true there, comma-separated in the masks' order; '' where none is."""
+    names = list(masks)
+    texts = [",".join(name for bit, name in enumerate(names) if code >> bit & 1) for code in range(2 ** len(names))]
+    code = sum((masks[name].astype(np.int64) << bit for bit, name in enumerate(names)), np.int64(0))
+    return pc.take(pa.array(texts, pa.string()), pa.array(np.asarray(code)))
+
+
 def _one_chunk(column: Column) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

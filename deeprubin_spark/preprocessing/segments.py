@@ -147,7 +147,7 @@ def _measured(found: dict[str, pa.Array], owner: NDArray[np.int64], own: dict[st
         "dec": arrow.nullable(np.where(is_detection, value["dec"], np.nan), pa.float64()),
         "rb": arrow.nullable(value["rb"], pa.float32()),
         "drb": arrow.nullable(value["drb"], pa.float32()),
-        "cuts_failed": _cuts_failed(
+        "cuts_failed": arrow.names_where(
             {
                 "rb": value["rb"] < settings.min_rb,
                 "nbad": value["nbad"] > settings.max_bad_pixels,
@@ -182,7 +182,7 @@ def _forced(found: dict[str, pa.Array], owner: NDArray[np.int64], own: dict[str,
         "dec": no_number,
         "rb": no_score,
         "drb": no_score,
-        "cuts_failed": _cuts_failed({"procstatus": ~np.asarray(is_clean, bool)}),
+        "cuts_failed": arrow.names_where({"procstatus": ~np.asarray(is_clean, bool)}),
         "programid": found["programid"].cast(pa.int32()),
     }
     return pa.table(table)
@@ -206,14 +206,6 @@ def _exposure(
         "band": pc.take(letters, pa.array(known)),
         "packet_id": pc.take(own["candid"], pa.array(owner, pa.int64())),
     }
-
-
-def _cuts_failed(failed: dict[str, NDArray[np.bool_]]) -> pa.Array:
-    """Names of the failed cuts of each point, comma-separated."""
-    names = list(failed)
-    texts = [",".join(name for bit, name in enumerate(names) if code >> bit & 1) for code in range(2 ** len(names))]
-    code = sum((failed[name].astype(np.int64) << bit for bit, name in enumerate(names)), np.int64(0))
-    return pc.take(pa.array(texts, pa.string()), pa.array(np.asarray(code)))
 
 
 def _owner(column: pa.Array) -> NDArray[np.int64]:

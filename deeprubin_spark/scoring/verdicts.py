@@ -147,9 +147,6 @@ def _anomaly_columns(facts: gates.ObjectFacts, rows: FeatureRows, model: Publish
     passes = ~np.any(list(failed.values()), axis=0)
     chosen = rows.take(np.flatnonzero(passes[facts.is_fitted]))
     score, shares = model.anomaly(chosen.values)
-    reasons = pc.binary_join_element_wise(
-        *[pc.if_else(pa.array(mask), name, pa.scalar(None, pa.string())) for name, mask in failed.items()], ",", null_handling="skip"
-    )
     order = np.argsort(-shares, axis=1, kind="stable")[:, :_TOP_FEATURES]
     fields = {
         "feature": pa.array(model.features, pa.string()).take(pa.array(order.ravel())),
@@ -159,7 +156,7 @@ def _anomaly_columns(facts: gates.ObjectFacts, rows: FeatureRows, model: Publish
     offsets = np.arange(len(chosen) + 1, dtype=np.int64) * order.shape[1]
     return {
         "anomaly_status": pc.if_else(pa.array(passes), "ranked", "gated"),
-        "anomaly_reason": pc.if_else(pa.array(passes), pa.scalar(None, pa.string()), reasons),
+        "anomaly_reason": pc.if_else(pa.array(passes), pa.scalar(None, pa.string()), arrow.names_where(failed)),
         "anomaly_score": _spread(pa.array(score, pa.float32()), passes),
         "contributions": _spread(arrow.lists_of_records(fields, offsets, _CONTRIBUTIONS.arrow_type()), passes),
     }

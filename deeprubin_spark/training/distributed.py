@@ -33,7 +33,8 @@ class Ring:
 
     def from_first(self, value: Value) -> Value:
         """Broadcast from rank 0."""
-        received: Value = self._horovod.broadcast_object(value, root_rank=0)
+        # Named, or Horovod takes the value's type as the name, and ranks that hold different types wait for each other for ever.
+        received: Value = self._horovod.broadcast_object(value, root_rank=0, name="from_first")
         return received
 
 
