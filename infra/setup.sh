@@ -34,7 +34,7 @@ make_environment() {
 install_lock() {  # level, lock, its size and time in words
   echo "packages  installing $(grep -c '^[^ #].*==' "$2") of $2: $3"
   # First what installs the rest, so that source distributions are built by the locked setuptools and not by whatever is newest.
-  awk '/^(pip|setuptools|wheel)==/ { keep = 1 } keep { print } !/\\$/ { keep = 0 }' "$2" > "$stamps/installers.txt"
+  awk '/^(packaging|pip|setuptools|wheel)==/ { keep = 1 } keep { print } !/\\$/ { keep = 0 }' "$2" > "$stamps/installers.txt"
   pip_install --no-deps --require-hashes -r "$stamps/installers.txt"
   pip_install --no-deps --no-build-isolation --require-hashes -r "$2"
 }
