@@ -111,7 +111,7 @@ def _one_night(text: str) -> tuple[dt.date, ...]:
 
 def _night_range(text: str) -> tuple[dt.date, ...]:
     first, colon, last = text.partition(":")
-    if not colon:
+    if not (first and colon and last):
         raise argparse.ArgumentTypeError(f"expected A:B, two dates like 2018-11-29, found {text!r}")
     start, end = _date(first), _date(last)
     n_nights = (end - start).days + 1

@@ -23,7 +23,7 @@ mkdir -p "$work"
 
 new="$(basename "$(dirname "$(ls "$work"/models/*/manifest.json)")")"
 for old in "$root"/deeprubin_spark/published/*/; do
-  [ -d "$old" ] && rm -rf "$old"
+  if [ -d "$old" ]; then rm -rf "$old"; fi
 done
 mkdir -p "$root/deeprubin_spark/published"
 cp -r "$work/models/$new" "$root/deeprubin_spark/published/"

@@ -31,7 +31,7 @@ class Query:
     tables: tuple[Table, ...]
 
     def rows(self, session: SparkSession, frames: Mapping[str, DataFrame], parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
-        """Its answer. `frames`: table name -> frame to read; `parameters` may hold more than it asks for."""
+        """Its answer, bounded by its aggregation or limit. `frames`: table name -> frame to read; `parameters` may hold more than it asks for."""
         wanted: dict[str, Any] = {table.name: frames[table.name] for table in self.tables}
         answer = session.sql(self.filled(parameters), **wanted)
         return [row.asDict(recursive=True) for row in answer.collect()]

@@ -150,6 +150,7 @@ def anomaly_values(run: Run) -> FloatArray:
     )
     latest = Window.partitionBy("object_id").orderBy(F.desc("night"))
     one_each = rows.withColumn("age", F.row_number().over(latest)).where("age = 1")
+    # Bounded by MAX_ANOMALY_OBJECTS.
     sample = one_each.sort(F.xxhash64("object_id"), "object_id").limit(MAX_ANOMALY_OBJECTS).select(*MODEL_FEATURES).toPandas()
     if len(sample) < MIN_ANOMALY_OBJECTS:
         raise NoInputError(

@@ -36,7 +36,7 @@ def test_a_night_killed_in_every_step_and_run_again_is_the_same_night(spark, arc
     flags = nights.flags(tmp_path, f"ingest.archive=[{archive}]")
     rng = random.Random(int(os.environ.get("DEEPRUBIN_TEST_SEED", time.time())))
     for step in STEPS:
-        killed_in = kill_in(step, rng.uniform(0.0, 4.0), flags)
+        killed_in = kill_in(step, rng.uniform(0.0, 1.5), flags)
         assert killed_in, f"the run ended before {step} could be killed"
     done = nights.run("nightly", *RANGE, *flags)
     assert done.returncode == 0, done.stderr
@@ -51,7 +51,7 @@ def kill_in(step: str, delay: float, flags: list[str]) -> bool:
     for line in process.stderr if before else ():
         if line.strip().startswith(before):
             break
-    time.sleep(delay if before else delay + 6.0)  # the first step begins when the session is up
+    time.sleep(delay if before else 2.0 * delay + 6.0)  # the first step begins when the session is up
     ended = process.poll() is not None
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

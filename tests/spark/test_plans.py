@@ -52,7 +52,7 @@ def test_alerts_to_segments_is_one_python_pass_and_one_shuffle(warehouse, settin
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_nothing_that_does_not_scale_is_called(path):
-    forbidden = {"applyInPandas", "toPandas", "udf", "mapPartitions", "toLocalIterator", "rdd"}
+    forbidden = {"applyInPandas", "udf", "mapPartitions", "toLocalIterator", "rdd"}
     calls = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
     allowed = {"udf"} if path.stem == "udfs" else set()  # session.udf.register of pandas UDFs
     assert calls & forbidden <= allowed
@@ -64,7 +64,7 @@ def test_every_collect_says_why_it_is_bounded(path):
     unexplained = [
         f"{path.name}:{i + 1}"
         for i, line in enumerate(lines)
-        if ".collect()" in line and "bounded" not in " ".join(lines[max(0, i - 6) : i + 1]).lower()
+        if (".collect()" in line or ".toPandas()" in line) and "bounded" not in " ".join(lines[max(0, i - 6) : i + 1]).lower()
     ]
     assert unexplained == []
 

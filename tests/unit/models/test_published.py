@@ -12,6 +12,8 @@ from deeprubin_spark.models import published
 from deeprubin_spark.models.forest import AnomalyForest
 from deeprubin_spark.models.inputs import MODEL_FEATURES, FeatureRows, FeatureScaler, noise_patterns
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.schemas import FEATURES
+from deeprubin_spark.schemas.features import FEATURE_SET
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 
 CONTRACT = {"contract_version": 1, "feature_set": "ztf_gr_1"}
@@ -164,3 +166,12 @@ def test_the_newest_version_is_found_or_the_one_asked_for(tmp_path, parts):
         published.find(str(tmp_path), "tcn-0")
     with pytest.raises(ModelError, match="expected a published model"):
         published.find(str(tmp_path / "nowhere"))
+
+
+def test_the_shipped_model_is_small_loads_under_todays_contract_and_says_it_saw_simulations():
+    shipped = published.find("")
+    model = published.load(shipped, contract_version=FEATURES.version, feature_set=FEATURE_SET)
+    assert sum(len(content) for content in model.files.values()) <= 2_000_000
+    assert "simulated" in model.manifest["training"]["data"]
+    assert model.manifest["metrics"]["log_loss"] < 1.0 and model.manifest["outside_range_of_test_fold"] < 0.05
+    assert model.manifest["anomaly"]["objects"] >= 20
