@@ -33,15 +33,20 @@ def tenfold(tmp_path_factory):
             packet, schema = next(reader), reader.writer_schema
             for copy in range(COPIES):
                 content = renamed(packet, schema, copy)
-                info = tarfile.TarInfo(f"{packet['candid'] + copy}.avro")
+                info = tarfile.TarInfo(f"{candid_of(packet, copy)}.avro")
                 info.size = len(content)
                 made.addfile(info, io.BytesIO(content))
     return directory
 
 
+def candid_of(packet: dict, copy: int) -> int:
+    """An id of its own for each copy: ids of neighbouring alerts differ by one, so the copy needs a digit of its own."""
+    return packet["candid"] * COPIES + copy
+
+
 def renamed(packet: dict, schema: dict, copy: int) -> bytes:
     """The packet as another object's: new candid and objectId, everything else as it was."""
-    ids = {"candid": packet["candid"] + copy, "objectId": f"{packet['objectId']}x{copy}"}
+    ids = {"candid": candid_of(packet, copy), "objectId": f"{packet['objectId']}x{copy}"}
     changed = packet | ids | {"candidate": packet["candidate"] | {"candid": ids["candid"]}}
     out = io.BytesIO()
     fastavro.writer(out, schema, [changed])
