@@ -19,7 +19,10 @@ from deeprubin_spark.kernels import light_curve_features as kernel
 from deeprubin_spark.schemas.features import FEATURES, GRID_BANDS
 
 _FEATURE_NAMES = [feature.name for feature in kernel.FEATURES]
-_FEATURES_TYPE = t.StructType([t.StructField("status", t.StringType())] + [FEATURES.column(name).spark_field() for name in _FEATURE_NAMES])
+# Without the columns' comments: Spark takes a returned struct for another type where they differ.
+_FEATURES_TYPE = t.StructType(
+    [t.StructField("status", t.StringType())] + [t.StructField(name, FEATURES.column(name).spark_type()) for name in _FEATURE_NAMES]
+)
 _GRID_TYPE = t.StructType(
     [t.StructField("status", t.StringType()), t.StructField("mjd", t.ArrayType(t.DoubleType()))]
     + [t.StructField(f"{what}_{band}", t.ArrayType(t.FloatType())) for band in GRID_BANDS for what in ("mean", "sd")]
