@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from astropy_healpix.healpy import ang2pix
 from numpy.typing import NDArray
 
 from deeprubin_spark.bands import ZTF_FILTER_IDS
-from deeprubin_spark.kernels import nights, photometry
+from deeprubin_spark.kernels import nights, photometry, sky
 from deeprubin_spark.settings import LightCurveSettings
 
 # Not 'ztf': the archive's night replaces every 'ztf' segment of its night, and the broker's copy of an object would go with them. Its
 # points also differ (no packet's history, no forced photometry, no reference), so it is another light curve of the same object.
 SURVEY = "ztf_alerce"
-HEALPIX_ORDER = 14
 _NO_MAGNITUDE = 99.0  # the API has 100 where a corrected magnitude or its error does not exist
 _POSITIVE = (1, "1", "t")
 _NEGATIVE = (-1, 0, "-1", "0", "f")
@@ -201,7 +199,7 @@ def _places(records_of_night: Sequence[Sequence[Record]], anywhere: tuple[float,
     found = np.where(np.isfinite(found), found, np.array(anywhere))
     if not np.isfinite(found).all():
         return [(None, None, None)] * len(records_of_night)
-    pixels = ang2pix(2**HEALPIX_ORDER, found[:, 0], found[:, 1], nest=True, lonlat=True)
+    pixels = sky.healpix(found[:, 0], found[:, 1])
     return list(zip(*found.T.tolist(), np.asarray(pixels, np.int64).tolist(), strict=True))
 
 

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
 from deeprubin_spark.errors import NoInputError
+from deeprubin_spark.kernels import sky
 from deeprubin_spark.schemas import LABELS, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.taxonomy import CLASSES
 
@@ -37,7 +38,6 @@ LIMIT_NJY = 10.0 ** ((31.4 - 20.5) / 2.5)  # ZTF's median 5-sigma limit, 20.5 ma
 ERROR_FLOOR_MAG = 0.02
 SHORTEST_WINDOW, LONGEST_WINDOW = 15.0, 400.0  # [d] an alert brings 30 d of history; nights add up to years
 MIN_WINDOW_DETECTIONS = 5
-HEALPIX_ORDER = 14
 _DRAWS_PER_WINDOW = 4  # windows of sparse curves often hold too few detections
 
 _CURVE_COLUMNS = "object_id long, mjd double, passband int, flux double, flux_err double"
@@ -192,18 +192,11 @@ def _columns(
         "night": pa.array([NIGHT] * len(names), pa.date32()),
         "ra": pa.array(ra),
         "dec": pa.array(dec),
-        "healpix": pa.array(_healpix(ra, dec)),
+        "healpix": pa.array(sky.healpix(ra, dec)),
         "n_alerts": pa.array([int(points.is_detection[mask].sum()) for points, mask in parts], pa.int32()),
         "points": _point_lists(numbers[rows], ra, dec, parts),
     }
     return [columns[name] for name in schema.names]
-
-
-def _healpix(ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:
-    """(N,) pixel of (ra, dec) [deg] at order 14, nested."""
-    from astropy_healpix.healpy import ang2pix  # astropy takes most of a second to import: only in the workers that need it
-
-    return np.asarray(ang2pix(1 << HEALPIX_ORDER, ra, dec, nest=True, lonlat=True), np.int64)
 
 
 def _point_lists(

@@ -17,12 +17,11 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
 from deeprubin_spark.bands import ZTF_FILTER_IDS
-from deeprubin_spark.kernels import nights, photometry
+from deeprubin_spark.kernels import nights, photometry, sky
 from deeprubin_spark.schemas import LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.contract import Column, Table
 from deeprubin_spark.settings import LightCurveSettings
 
-HEALPIX_ORDER = 14
 _MAX_FILTER_ID = max(ZTF_FILTER_IDS)
 # The candidate fields that a point is made of; the same names are in a packet's history.
 _POINT_FIELDS = (
@@ -105,7 +104,7 @@ def _alert_rows(batch: pa.RecordBatch, settings: LightCurveSettings, programids:
         "night": batch.column("night"),
         "ra": own["ra"],
         "dec": own["dec"],
-        "healpix": pa.array(_healpix(arrow.floats(own["ra"]), arrow.floats(own["dec"]))),
+        "healpix": pa.array(sky.healpix(arrow.floats(own["ra"]), arrow.floats(own["dec"]))),
         "packet_id": batch.column("candid"),
         "jd": own["jd"],
         "rb": own["rb"],
@@ -212,10 +211,3 @@ def _owner(column: pa.Array) -> NDArray[np.int64]:
     """(N,) row of the batch to which each record of a list column belongs."""
     list_offsets = arrow.offsets(column)
     return np.repeat(np.arange(len(list_offsets) - 1), np.diff(list_offsets))
-
-
-def _healpix(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(N,) pixel at order 14, nested."""
-    from astropy_healpix.healpy import ang2pix  # astropy takes most of a second to import: only in the workers that need it
-
-    return np.asarray(ang2pix(2**HEALPIX_ORDER, ra, dec, nest=True, lonlat=True), np.int64)

@@ -41,7 +41,6 @@ _VERDICT = Table(
         _CONTRIBUTIONS,
     ),
 )
-Masked = tuple[NDArray[np.bool_], NDArray[np.floating]]
 
 
 def verdicts(model: PublishedModel, settings: ScoringSettings) -> Callable[[DataFrame], DataFrame]:
