@@ -6,7 +6,7 @@ root="$(cd "$(dirname "$0")/.." && pwd)"
 bin="$DEEPRUBIN_VENV/bin"
 export DEEPRUBIN_CONF="$root/conf"
 # These nights are so small that the JVM's second compiler would cost more than it gives.
-places=(--env local --set "spark.java_options=-XX:TieredStopAtLevel=1" --set "ingest.archive=[$root/tests/data/ztf/archive]" --set "warehouse.path=$root/warehouse" --set "report.path=$root/reports")
+places=(--env local --set "spark.java_options=-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m" --set "ingest.archive=[$root/tests/data/ztf/archive]" --set "warehouse.path=$root/warehouse" --set "report.path=$root/reports")
 
 "$bin/deeprubin-nightly" "${places[@]}" --nights "${NIGHTS:-2018-06-01:2025-03-02}"
 "$bin/deeprubin" "${places[@]}" sql --file "$root/infra/night.sql"

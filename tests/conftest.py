@@ -23,7 +23,7 @@ SMALL_SESSION = [
     "spark.master=local[2]",
     "spark.driver_memory=1g",
     "spark.shuffle_partitions=2",
-    "spark.java_options=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.java_options=-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC",
 ]
 
 
