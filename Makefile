@@ -6,6 +6,8 @@ SHELL := /bin/bash
 export PYTHON ?= python3.11
 export q
 places := . infra/places.sh
+# Files with few but long tests come first in the tree, so they are not sorted by their number of tests.
+in_two := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 UV ?= uv
 pins = $(UV) pip compile --quiet --generate-hashes --python-version 3.11 --no-header --no-emit-index-url $(UPGRADE)
 
@@ -18,12 +20,12 @@ night: setup ## Real nights from archive to scored tables, a page and three quer
 	@$(places); infra/night.sh
 
 .PHONY: test
-test: setup-dev ## All tests
-	@$(places); "$$DEEPRUBIN_VENV/bin/pytest" $(TESTS)
+test: setup-dev ## All tests, a file at a time in each of two processes
+	@$(places); "$$DEEPRUBIN_VENV/bin/pytest" $(in_two) $(TESTS)
 
 .PHONY: check
 check: setup-dev ## All tests, and format, lint, types, layers, dependencies
-	@$(places); export PATH="$$DEEPRUBIN_VENV/bin:$$PATH"; ruff format --check .; ruff check .; mypy; lint-imports; deptry .; pytest $(TESTS)
+	@$(places); export PATH="$$DEEPRUBIN_VENV/bin:$$PATH"; ruff format --check .; ruff check .; mypy; lint-imports; deptry .; pytest $(in_two) $(TESTS)
 
 .PHONY: sql
 sql: setup ## A SQL prompt on the tables; make -s sql q="SELECT ..." prints one result

@@ -106,21 +106,22 @@ def _in_session(name: str, step: Step, arguments: argparse.Namespace, settings: 
 
 
 def _one_night(text: str) -> tuple[dt.date, ...]:
-    return (_date(text),)
+    return (date(text),)
 
 
 def _night_range(text: str) -> tuple[dt.date, ...]:
     first, colon, last = text.partition(":")
     if not (first and colon and last):
         raise argparse.ArgumentTypeError(f"expected A:B, two dates like 2018-11-29, found {text!r}")
-    start, end = _date(first), _date(last)
+    start, end = date(first), date(last)
     n_nights = (end - start).days + 1
     if not 1 <= n_nights <= _LONGEST_RANGE:
         raise argparse.ArgumentTypeError(f"expected 1 to {_LONGEST_RANGE} nights, the first one first, found {text!r}")
     return tuple(start + dt.timedelta(days=i) for i in range(n_nights))
 
 
-def _date(text: str) -> dt.date:
+def date(text: str) -> dt.date:
+    """An argument like 2018-11-29."""
     if not _DATE.match(text):
         raise argparse.ArgumentTypeError(f"expected a date like 2018-11-29, found {text!r}")
     try:

@@ -153,8 +153,8 @@ class Warehouse:
         return self._properties(table).get(_VERSION_PROPERTY)
 
     def _properties(self, table: Table) -> dict[str, str]:
-        rows = self._delta(table).detail().select("properties").collect()  # one row: bounded
-        return dict(rows[0]["properties"])
+        rows = self.session.sql(f"SHOW TBLPROPERTIES {self.identifier(table)}").collect()  # one row a property: bounded
+        return {row["key"]: row["value"] for row in rows}
 
     def _create(self, table: Table) -> None:
         """Idempotent; the version property comes last, so an interrupted creation is finished by the next one."""

@@ -27,10 +27,15 @@ SMALL_SESSION = [
 ]
 
 
+# The tests' own session runs thousands of queries of a few rows over wide tables: generating code for each would take half the time.
+# Jobs that tests start in processes of their own do generate code, and must write the same rows.
+INTERPRETED = 'spark.conf={"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", "spark.sql.adaptive.enabled": "false"}'
+
+
 @pytest.fixture(scope="session")
 def spark():
     os.environ.setdefault("DEEPRUBIN_JARS", str(Path.home() / ".cache" / "deeprubin" / "jars" / "4.1.1"))
-    resolved = settings_module.load(overrides=[*SMALL_SESSION, "spark.arrow_batch_rows=7"], environ={})
+    resolved = settings_module.load(overrides=[*SMALL_SESSION, INTERPRETED, "spark.arrow_batch_rows=7"], environ={})
     with spark_module.session(resolved.spark, "tests") as session:
         yield session
 

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
-from deeprubin_spark.errors import NoInputError
+from deeprubin_spark.ingestion.files import read_columns
 from deeprubin_spark.kernels import sky
 from deeprubin_spark.schemas import LABELS, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.taxonomy import CLASSES
@@ -60,12 +59,12 @@ class Points:
 
 def light_curves(session: SparkSession, path: str) -> DataFrame:
     """Rows (object_id, mjd, passband, flux, flux_err) of Parquet or CSV at `path`, bands g and r only; further columns are not read."""
-    return _read(session, path, _CURVE_COLUMNS).where(F.col("passband").isin(list(BANDS)))
+    return read_columns(session, path, _CURVE_COLUMNS).where(F.col("passband").isin(list(BANDS)))
 
 
 def metadata(session: SparkSession, path: str) -> DataFrame:
     """Rows (object_id, ra, decl, target) of Parquet or CSV at `path`. The simulation's truth (true_*, tflux_*, libid_cadence) is never read."""
-    return _read(session, path, _METADATA_COLUMNS)
+    return read_columns(session, path, _METADATA_COLUMNS)
 
 
 def segments(metadata: DataFrame, seed: int, windows: int) -> Callable[[DataFrame], DataFrame]:
@@ -133,17 +132,6 @@ def windows(points: Points, count: int, rng: np.random.Generator) -> list[NDArra
         if len(found) < count and not chosen.all() and (chosen & points.is_detection).sum() >= MIN_WINDOW_DETECTIONS:
             found[chosen.tobytes()] = chosen
     return list(found.values())
-
-
-def _read(session: SparkSession, path: str, columns: str) -> DataFrame:
-    """The named columns of Parquet or CSV at `path`, in the types asked for. NoInputError where they cannot be had."""
-    is_csv = path.endswith((".csv", ".csv.gz"))
-    try:
-        found = session.read.csv(path, header=True) if is_csv else session.read.parquet(path)
-        wanted = [column.split() for column in columns.split(", ")]
-        return found.select(*(F.col(name).cast(kind).alias(name) for name, kind in wanted))
-    except AnalysisException as error:
-        raise NoInputError(f"{path}: expected Parquet or CSV with the columns {columns}; {str(error).splitlines()[0]}") from error
 
 
 def _segments_of_curves(seed: int, n_windows: int) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:

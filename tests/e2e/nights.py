@@ -17,6 +17,8 @@ from tests.conftest import SMALL_SESSION, places
 
 OF_THE_NIGHT = (ALERTS_ZTF, QUARANTINE, LIGHTCURVE_SEGMENTS, FEATURES, SCORES, ANOMALIES)
 
+SMALL_NIGHTS = "2019-06-19:2020-02-02"  # of the archive that conftest.py makes
+
 
 def flags(directory: Path, *overrides: str) -> list[str]:
     """Command-line flags that put everything into `directory`."""

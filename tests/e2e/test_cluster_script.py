@@ -1,7 +1,6 @@
 """infra/cluster.sh starts a real standalone cluster, and stops all of it."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "infra" / "cluster.sh"
+from tests.standalone import cluster
+
 COUNT = """
 import json, os, sys
 from deeprubin_spark import spark
@@ -20,11 +20,6 @@ with spark.session(SparkSettings(master=sys.argv[1], driver_memory="1g", conf={"
         lambda frames: (frame.assign(pid=os.getpid()) for frame in frames), "id long, pid long")
     print(json.dumps({"rows": rows.count(), "executors": rows.select("pid").distinct().count(), "driver": session.sparkContext.master}))
 """
-
-
-def cluster(action: str, directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "CLUSTER_DIR": str(directory), "PYSPARK_PYTHON": sys.executable, **variables}
-    return subprocess.run([str(SCRIPT), action], env=environment, capture_output=True, text=True, check=False, timeout=300)
 
 
 def daemons(directory: Path) -> list[int]:

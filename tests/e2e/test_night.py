@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from deeprubin_spark.jobs import nightly
+from deeprubin_spark.jobs import ingest_labels, nightly
 from pyspark.sql import functions as F
 
 from deeprubin_spark.preprocessing.light_curves import light_curves
-from deeprubin_spark.schemas import ALERTS_ZTF, ANOMALIES, FEATURES, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, QUARANTINE, RUNS, SCORES
+from deeprubin_spark.schemas import ALERTS_ZTF, ANOMALIES, FEATURES, LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, QUARANTINE, RUNS, SCORES
+from deeprubin_spark.schemas.taxonomy import CLASSES
 from deeprubin_spark.tables import Warehouse
-from tests.conftest import settings_at
+from tests.conftest import DATA, settings_at
 from tests.e2e import nights
 
 NIGHT = dt.date(2018, 11, 29)
@@ -26,7 +27,9 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def warehouse(spark, place):
-    """All carried nights, run once."""
+    """All carried nights, run once, with the carried list of known types."""
+    known = ["--list", str(DATA / "ztf" / "object_labels.csv"), "--labelled-on", "2026-11-22"]
+    assert ingest_labels.main([*known, *nights.flags(place)]) == 0
     assert nightly.main([*ALL, *nights.flags(place)]) == 0
     return Warehouse(spark, settings_at(place).warehouse)
 
@@ -61,6 +64,18 @@ def test_most_objects_that_pass_the_gates_get_a_score(warehouse):
     eligible = of_night.where("reason IS NULL OR reason NOT IN ('bogus', 'known_asteroid')")
     assert eligible.count() >= 20
     assert eligible.where("status = 'scored'").count() >= 0.7 * eligible.count()
+
+
+def test_class_shares_agree_with_known_types(warehouse, place):
+    """Bounds, not a measure of accuracy: of the night's known variable stars most are called periodic, and their class leads the page."""
+    periodic = [leaf.name for leaf in CLASSES if leaf.branch == "Periodic"]
+    scored = warehouse.read(SCORES, nights=[NIGHT]).where("status = 'scored'").withColumnRenamed("class", "ours")
+    known = scored.join(warehouse.read(LABELS), ["survey", "object_id"]).where(F.col("class").isin(periodic))
+    assert known.count() >= 40
+    assert known.where(F.col("ours").isin(periodic)).count() >= 0.75 * known.count()
+    shares = {row["ours"]: row["count"] for row in scored.groupBy("ours").count().collect()}
+    assert max(shares, key=shares.__getitem__) in periodic
+    assert "Cross-matched labels" in (place / "reports" / "ztf_2018-11-29.html").read_text()
 
 
 def test_gated_objects_say_which_gates_they_failed(warehouse):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deeprubin_spark.jobs import nightly
 
 from tests.conftest import ZTF_ARCHIVE
 from tests.e2e import nights
@@ -15,11 +16,11 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory):
+def warehouse(spark, tmp_path_factory):
     directory = tmp_path_factory.mktemp("notebooks")
     archive = nights.archive_of(directory / "archive", ZTF_ARCHIVE, "20181129", "20190619", "20190702", "20190720")
-    done = nights.run("nightly", "--nights", "2018-11-29:2019-07-20", *nights.flags(directory, f"ingest.archive=[{archive}]", "report.n_anomalies=1"))
-    assert done.returncode == 0, done.stderr
+    flags = nights.flags(directory, f"ingest.archive=[{archive}]", "report.n_anomalies=1")
+    assert nightly.main(["--nights", "2018-11-29:2019-07-20", *flags]) == 0
     return directory / "warehouse"
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +32,7 @@ from deeprubin_spark.training.export import export, read_fold
 from deeprubin_spark.training.loop import Alone, Plan, Trained, train
 from deeprubin_spark.training.publish import anomaly_values, planned
 from deeprubin_spark.training.reader import Shards
+from tests import standalone
 from tests.conftest import places, settings_at
 from tests.contract_rows import frame_of, row_of
 
@@ -164,6 +168,21 @@ def test_one_process_with_both_shards_has_the_losses_of_two_processes(spark, pla
     with _training_process() as process:
         twin = process.submit(_train_alone, plan, Shards(exported.files, exported.group_rows, 2)).result(timeout=300)
     assert model.manifest["training"]["losses"] == pytest.approx(twin.losses, rel=1e-5)
+
+
+@pytest.mark.cluster
+def test_ranks_on_two_workers_of_a_cluster_make_the_same_model(model, place, tmp_path):
+    """Exported anew, too: export and checkpoints lie beside the models."""
+    with standalone.running(tmp_path / "cluster") as master:
+        session = (f"spark.master={master}", "spark.driver_memory=1g", 'spark.conf={"spark.executor.memory": "1g"}')
+        sets = (*places(place), *SMALL, *session, f"training.publish_to={tmp_path / 'models'}")
+        flags = [argument for value in sets for argument in ("--set", value)]
+        answer = subprocess.run([sys.executable, "-m", "deeprubin_spark.jobs.train", *flags], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    there = next((tmp_path / "models").glob("*/manifest.json")).parent
+    for file in sorted((place / "models" / model.version).glob("*.safetensors")):
+        assert (there / file.name).read_bytes() == file.read_bytes()
+    assert json.loads((there / "manifest.json").read_text())["training"]["losses"] == model.manifest["training"]["losses"]
 
 
 def test_the_manifest_says_what_it_was_trained_on_and_how_good_it_is(model, exported):
