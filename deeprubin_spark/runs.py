@@ -84,10 +84,15 @@ def stale_nights(warehouse: Warehouse, survey: str) -> tuple[dt.date, ...]:
 
 
 def process_tree_seconds() -> float:
-    """[s] CPU time of this process, its JVM and its Python workers, ended ones included (their parent has waited for them)."""
+    """[s] CPU time of this process, its JVM and its Python workers, ended ones included (their parent has waited for them).
+
+    On a cluster the executors are not among them.
+    """
     me = psutil.Process()
+    parent = me.parent()
+    root = parent if parent and parent.name() == "java" else me  # under spark-submit the JVM starts the driver
     total = 0.0
-    for process in [me, *me.children(recursive=True)]:
+    for process in [root, *root.children(recursive=True)]:
         try:
             spent = process.cpu_times()
         except psutil.NoSuchProcess:  # it ended between the listing and the question; its parent counts it

@@ -19,11 +19,13 @@ ZTF_ARCHIVE = DATA / "ztf" / "archive"
 
 
 # A test's session lives too short to repay the second-stage JIT compiler, which would take most of two cores.
+# For JVMs that do little: no second compiler, which would cost more than it gives, and room for what the first one compiles.
+QUICK_START = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
 SMALL_SESSION = [
     "spark.master=local[2]",
     "spark.driver_memory=1g",
     "spark.shuffle_partitions=2",
-    "spark.java_options=-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC",
+    f"spark.java_options={QUICK_START}",
 ]
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
 from deeprubin_spark.errors import ContractError
@@ -121,7 +120,7 @@ class Table:
         ]
         if problems:
             raise ContractError(f"{self.name} v{self.version}: {len(problems)} columns break the contract: " + "; ".join(problems))
-        return frame.select(*[F.col(f"`{n}`") for n in self.names])
+        return frame.select(*self.names)
 
     def ddl(self) -> str:
         """The column list of CREATE TABLE, with comments."""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from deeprubin_spark.schemas import RUNS
 from deeprubin_spark.tables import Warehouse
 from tests import standalone
-from tests.conftest import settings_at
+from tests.conftest import QUICK_START, settings_at
 from tests.e2e import nights
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,7 @@ def submit(master: str, package: Path, job: str, *arguments: str) -> subprocess.
     command = [str(Path(sys.executable).parent / "spark-submit"), "--master", master, "--driver-memory", "1g"]
     command += ["--properties-file", str(CHECKOUT / "conf" / "spark-defaults.conf"), "--py-files", str(package)]
     settings = {"jars.packages": "", "driver.extraClassPath": jars, "executor.extraClassPath": jars, "executor.memory": "1g"}
+    settings |= {"driver.extraJavaOptions": QUICK_START, "executor.extraJavaOptions": QUICK_START}
     command += [word for key, value in settings.items() for word in ("--conf", f"spark.{key}={value}")]
     command += [str(CHECKOUT / "jobs" / f"{job}.py"), *arguments]
     environment = nights.environment() | {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
@@ -39,4 +41,6 @@ def test_a_night_submitted_to_two_workers_is_the_same_as_locally(spark, small_ar
     assert done.returncode == 0, done.stderr
     executors = list((tmp_path / "cluster").glob("work-*/app-*/*/stderr"))
     assert {path.parts[-4] for path in executors} == {"work-1", "work-2"}, "both workers ran an executor"
+    night = Warehouse(spark, settings_at(tmp_path).warehouse).read(RUNS).where("job = 'nightly'").first()
+    assert night["core_seconds"] > 10.0, "the driver's JVM is counted, though it is no child of the driver"
     assert nights.content(Warehouse(spark, settings_at(tmp_path).warehouse)) == undisturbed

@@ -33,7 +33,7 @@ from deeprubin_spark.training.loop import Alone, Plan, Trained, train
 from deeprubin_spark.training.publish import anomaly_values, planned
 from deeprubin_spark.training.reader import Shards
 from tests import standalone
-from tests.conftest import places, settings_at
+from tests.conftest import QUICK_START, SMALL_SESSION, places, settings_at
 from tests.contract_rows import frame_of, row_of
 
 pytestmark = pytest.mark.training
@@ -170,21 +170,6 @@ def test_one_process_with_both_shards_has_the_losses_of_two_processes(spark, pla
     assert model.manifest["training"]["losses"] == pytest.approx(twin.losses, rel=1e-5)
 
 
-@pytest.mark.cluster
-def test_ranks_on_two_workers_of_a_cluster_make_the_same_model(model, place, tmp_path):
-    """Exported anew, too: export and checkpoints lie beside the models."""
-    with standalone.running(tmp_path / "cluster") as master:
-        session = (f"spark.master={master}", "spark.driver_memory=1g", 'spark.conf={"spark.executor.memory": "1g"}')
-        sets = (*places(place), *SMALL, *session, f"training.publish_to={tmp_path / 'models'}")
-        flags = [argument for value in sets for argument in ("--set", value)]
-        answer = subprocess.run([sys.executable, "-m", "deeprubin_spark.jobs.train", *flags], capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-    there = next((tmp_path / "models").glob("*/manifest.json")).parent
-    for file in sorted((place / "models" / model.version).glob("*.safetensors")):
-        assert (there / file.name).read_bytes() == file.read_bytes()
-    assert json.loads((there / "manifest.json").read_text())["training"]["losses"] == model.manifest["training"]["losses"]
-
-
 def test_the_manifest_says_what_it_was_trained_on_and_how_good_it_is(model, exported):
     told = model.manifest
     assert told["training"]["sha256"] == exported.sha256
@@ -200,6 +185,21 @@ def test_the_models_table_points_to_the_directory(spark, place, model):
     assert Path(row["location"]) == place / "models" / model.version
     assert row["training_sha256"] == model.manifest["training"]["sha256"]
     assert row["metrics"]["log_loss"] == pytest.approx(model.manifest["metrics"]["log_loss"])
+
+
+@pytest.mark.cluster
+def test_ranks_on_two_workers_of_a_cluster_make_the_same_model(model, place, tmp_path):
+    """Exported anew, too: export and checkpoints lie beside the models. The row in `models` is the same version's, so it moves there."""
+    with standalone.running(tmp_path / "cluster") as master:
+        executors = f'spark.conf={{"spark.executor.memory": "1g", "spark.executor.extraJavaOptions": "{QUICK_START}"}}'
+        sets = (*places(place), *SMALL, *SMALL_SESSION, f"spark.master={master}", executors, f"training.publish_to={tmp_path / 'models'}")
+        flags = [argument for value in sets for argument in ("--set", value)]
+        answer = subprocess.run([sys.executable, "-m", "deeprubin_spark.jobs.train", *flags], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    there = next((tmp_path / "models").glob("*/manifest.json")).parent
+    for file in sorted((place / "models" / model.version).glob("*.safetensors")):
+        assert (there / file.name).read_bytes() == file.read_bytes()
+    assert json.loads((there / "manifest.json").read_text())["training"]["losses"] == model.manifest["training"]["losses"]
 
 
 # Horovod's own thread in the driver sees its Spark job cancelled.
