@@ -3,6 +3,7 @@
     spark-submit jobs/report_night.py --night 2018-11-29
 
 Reads the tables of the night and the run log; writes <report.path>/<survey>_<night>.html, one page for each night that was run.
+Of a range it prints a line a night, and the summary of the night with most alerts.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from deeprubin_spark.runs import Run
 
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
-    """A range gets one line a night on standard output, a single night its whole summary."""
+    """One line a night on standard output, then the whole summary of the night with most alerts."""
     run.counts.update(alerts=0, pages=0)
-    tell = summary.summary if len(run.nights) == 1 else summary.line
+    largest = None
     for facts in gathering.nights(run):
         if not facts.was_run:
             continue
@@ -29,9 +30,14 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         else:
             text = page.page(facts, run.settings, gathering.parameters(run, facts.night, facts.night))
             where = page.write(run.settings.report.path, page.file_name(facts), text)
-            print(tell(facts, run.settings, str(where)))
+            if len(run.nights) > 1:
+                print(summary.line(facts, run.settings, str(where)))
+            if largest is None or facts.alerts > largest[0].alerts:
+                largest = facts, str(where)
         run.counts["alerts"] += facts.alerts
         run.counts["pages"] += 1
+    if largest:
+        print(summary.summary(largest[0], run.settings, largest[1]))
     if not run.counts["pages"]:
         raise NoInputError(
             f"{run.survey} {run.nights[0]} to {run.nights[-1]}: expected a night that was run, found none; run `nightly` for it first"

@@ -255,7 +255,9 @@ def test_the_job_writes_one_page_for_each_night_that_was_run(job, tmp_path, caps
     assert job("--nights", f"{BEFORE}:{NIGHT}") == 0
     pages = sorted(tmp_path.iterdir())
     assert [page.name for page in pages] == ["ztf_2018-11-10.html", "ztf_2018-11-29.html"]
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:16] for line in lines if line.startswith("night ")] == ["night 2018-11-10", "night 2018-11-29", "night 2018-11-29"]
+    assert any("SNIa 1" in line for line in lines), "the larger night is summed up"
     text = pages[1].read_text()
     assert "ZTF&lt;b&gt;1" in text
     assert "<b>1" not in text
