@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from deeprubin_spark.jobs import ingest_labels, nightly
+from deeprubin_spark.jobs import fold_lightcurves, ingest_labels, nightly
 from pyspark.sql import functions as F
 
 from deeprubin_spark.preprocessing.light_curves import light_curves
@@ -142,3 +142,23 @@ def test_nights_one_by_one_and_backwards_are_the_same_as_all_at_once(spark, ware
 def test_the_page_and_its_summary_are_there(place, warehouse):
     page = (place / "reports" / "ztf_2018-11-29.html").read_text()
     assert "370" in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_folding_changes_neither_the_view_nor_a_folded_night_that_is_run_again(warehouse, place):
+    def curves() -> list[str]:
+        view = light_curves(warehouse.read(LIGHTCURVE_SEGMENTS), warehouse.read(LIGHTCURVE_BASE))
+        return sorted(row["curve"] for row in view.select(F.to_json(F.struct("survey", "object_id", "points")).alias("curve")).collect())
+
+    before, content = curves(), nights.content(warehouse)
+    fold = ["--night", "2019-07-20", *nights.flags(place, "lightcurves.fold_after_nights=15")]
+    assert fold_lightcurves.main(fold) == 0
+    assert warehouse.read(LIGHTCURVE_BASE).count() > 400
+    assert warehouse.read(LIGHTCURVE_SEGMENTS, nights=[NIGHT]).isEmpty()
+    assert curves() == before
+    assert nightly.main(["--night", "2019-06-23", *nights.flags(place)]) == 0
+    assert not warehouse.read(LIGHTCURVE_SEGMENTS, nights=[dt.date(2019, 6, 23)]).isEmpty()
+    assert curves() == before
+    after = nights.content(warehouse)
+    assert {name: after[name] for name in ("alerts_ztf", "features", "scores", "anomalies")} == {
+        name: content[name] for name in ("alerts_ztf", "features", "scores", "anomalies")
+    }
