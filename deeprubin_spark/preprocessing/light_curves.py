@@ -63,8 +63,14 @@ def known_on(touched: DataFrame) -> Callable[[DataFrame], DataFrame]:
 
     def transform(parts: DataFrame) -> DataFrame:
         keys = touched.select("survey", "object_id", "night")
-        joined = parts.join(keys, ["survey", "object_id"]).withColumn("points", F.expr("filter(points, p -> p.known_night <= night)"))
-        return joined.where("size(points) > 0").transform(_assemble(["survey", "object_id", "night"]))
+        joined = parts.join(keys, ["survey", "object_id"])
+        known = joined.withColumns(
+            {
+                "points": F.expr("filter(points, p -> p.known_night <= night)"),
+                "part_night": F.expr("IF(part_night <= night, part_night, NULL)"),  # a base that knows later nights gives no position
+            }
+        )
+        return known.where("size(points) > 0").transform(_assemble(["survey", "object_id", "night"]))
 
     return transform
 
