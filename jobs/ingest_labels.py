@@ -11,6 +11,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pyspark.sql import functions as F
+
 from deeprubin_spark import cli
 from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.ingestion import label_lists
@@ -30,7 +32,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         return
     made = label_lists.labels(listed, run.survey, arguments.labelled_on)
     run.merge_by_key(LABELS, made)
-    run.counts.update(rows=n_rows, labels=made.count(), with_a_class=made.where("class IS NOT NULL").count())
+    n_labels, n_classes = made.agg(F.count("*"), F.count("class")).collect()[0]  # one row: bounded
+    run.counts.update(rows=n_rows, labels=n_labels, with_a_class=n_classes)
 
 
 def add_flags(made: argparse.ArgumentParser) -> None:

@@ -13,7 +13,8 @@ from deeprubin_spark.ingestion.files import read_columns
 from deeprubin_spark.schemas import LABELS
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.tables import Warehouse
-from tests.conftest import DATA, SMALL_SESSION, places, settings_at
+from tests.conftest import DATA, settings_at
+from tests.e2e import nights
 
 CARRIED = str(DATA / "ztf" / "object_labels.csv")
 ON = dt.date(2026, 11, 22)
@@ -49,8 +50,7 @@ def test_an_object_listed_twice_by_one_source_is_one_label(spark):
 
 
 def test_the_carried_list_run_twice_is_one_label_an_object_and_source(spark, settings, tmp_path):
-    flags = [word for value in [*places(tmp_path), *SMALL_SESSION] for word in ("--set", value)]
-    arguments = ["--list", CARRIED, "--labelled-on", str(ON), *flags]
+    arguments = ["--list", CARRIED, "--labelled-on", str(ON), *nights.flags(tmp_path)]
     listed = read_columns(spark, CARRIED, label_lists.COLUMNS).select("objectId", "source").distinct().count()
     for _ in range(2):
         assert ingest_labels.main(arguments) == 0
