@@ -19,6 +19,16 @@ def floats(column: Column) -> NDArray[np.float64]:
     return np.asarray(pc.cast(flat, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 
+def longs(column: Column, missing: int) -> NDArray[np.int64]:
+    """An integer column as (N,) int64, NULL as `missing`."""
+    return np.asarray(pc.fill_null(_one_chunk(column), missing).to_numpy(zero_copy_only=False), np.int64)
+
+
+def days(column: Column) -> NDArray[np.int32]:
+    """A date column without NULL as (N,) int32 days since 1970."""
+    return np.asarray(_one_chunk(column).view(pa.int32()).to_numpy(zero_copy_only=False), np.int32)
+
+
 def nullable(values: NDArray[np.floating], dtype: pa.DataType) -> pa.Array:
     """(N,) floats as an Arrow column of `dtype`, everything that is not finite as NULL."""
     values = np.asarray(values, np.float64)
