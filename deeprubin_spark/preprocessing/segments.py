@@ -62,7 +62,7 @@ def segments(settings: LightCurveSettings, programids: tuple[int, ...]) -> Calla
 
     def transform(alerts: DataFrame) -> DataFrame:
         # One array a field: only these columns of the history are read and shuffled.
-        lists = [F.col(f"{column}.{name}").alias(f"{column}.{name}") for column, names in _LISTS.items() for name in names]
+        lists = [F.col(f"{column}.{name}").alias(f"{column}_{name}") for column, names in _LISTS.items() for name in names]
         wanted = alerts.select(*dict.fromkeys((*_ALERT_FIELDS, *_POINT_FIELDS)), *lists)
         together = wanted.repartition("objectId").sortWithinPartitions("objectId", "night", "jd", "candid")
         made = together.mapInArrow(by_object(rows_of, "objectId"), LIGHTCURVE_SEGMENTS.spark_schema())
@@ -140,8 +140,8 @@ def _points(
 def _list_fields(alerts: pa.RecordBatch, column: str) -> tuple[dict[str, pa.Array], NDArray[np.int64]]:
     """The flat fields of a list column, and for each of its records the row of the batch that it belongs to."""
     names = _LISTS[column]
-    offsets = arrow.offsets(alerts.column(f"{column}.{names[0]}"))
-    return {name: alerts.column(f"{column}.{name}").flatten() for name in names}, np.repeat(np.arange(alerts.num_rows), np.diff(offsets))
+    offsets = arrow.offsets(alerts.column(f"{column}_{names[0]}"))
+    return {name: alerts.column(f"{column}_{name}").flatten() for name in names}, np.repeat(np.arange(alerts.num_rows), np.diff(offsets))
 
 
 def _measured(found: dict[str, pa.Array], owner: NDArray[np.int64], own: dict[str, pa.Array], settings: LightCurveSettings) -> pa.Table:
