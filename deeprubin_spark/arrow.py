@@ -139,7 +139,7 @@ def _decoded_items(node: Node, n_rows: int, buffers: list[pa.Buffer], children: 
     return pa.Array.from_buffers(pa.map_(fields[0], fields[1]), n_rows, buffers, children=[entries])
 
 
-def _bits(flags: NDArray[np.uint8] | None) -> pa.Buffer | None:
+def _bits(flags: NDArray[Any] | None) -> pa.Buffer | None:
     return None if flags is None else pa.py_buffer(np.packbits(flags, bitorder="little"))
 
 

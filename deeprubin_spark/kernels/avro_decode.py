@@ -10,33 +10,29 @@ Format: Apache Avro specification 1.11, "Binary Encoding".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from deeprubin_spark.kernels.avro_program import (
-    BOOLEAN,
-    DEEPEST,
-    DOUBLE,
-    END,
-    ENUM,
-    FIXED,
-    FLOAT,
-    GOTO,
-    ITEMS,
-    LONG,
-    MARK,
-    NEXT,
-    NULL,
-    SKIP_NUMBER,
-    SKIP_TEXT,
-    STRING,
-    UNLESS_NULL,
-    WIDTH,
-    Program,
-)
+if TYPE_CHECKING:
+    from deeprubin_spark.kernels.avro_program import Program
+
+# Instructions have four numbers: operation, a, b, c. They are here, because numba's cache notices changes of its own file only.
+#   values           a: column, b: which of two union branches is null (-1: no union), c: symbols of an enum, bytes of a fixed
+#   steps over       a: -1, b: as above, c: bytes of SKIP_BYTES
+#   MARK             a: column of a record that may be missing and is here
+#   UNLESS_NULL      b: which branch is null, c: where to go on if it is that one
+#   UNION            a: column of the branch or -1, b: branches, c: where their addresses stand behind the program
+#   GOTO             c: where to go on
+#   ITEMS            a: column of an array or map or -1, b: fewest bytes of an item, c: where to go on after the last
+#   NEXT             a, b: as above, c: the first instruction of an item
+INT, LONG, ENUM, FLOAT, DOUBLE, BOOLEAN, STRING, BYTES, FIXED, NULL, SKIP_BYTES, SKIP_NUMBER, SKIP_TEXT = range(13)
+MARK, UNLESS_NULL, UNION, GOTO, ITEMS, NEXT, END = range(13, 20)
+WIDTH = 4
+DEEPEST = 16  # arrays within arrays
 
 # What came of a block. FULL_*: the columns have no room left, `value` says which table's or column's.
 OK, FULL_ROWS, FULL_TEXT, CUT, LONG_NUMBER, WIDE_INT, NO_BRANCH, NO_SYMBOL, NEGATIVE, TOO_MANY, NOT_UTF8, LEFT_OVER = range(12)
@@ -78,7 +74,7 @@ class Columns:
     """
 
     def __init__(self, program: Program, room: NDArray[np.int64], text_room: NDArray[np.int64]) -> None:
-        """room : (T,) rows of each table      text_room : (C,) bytes of each column's text."""
+        """Rows that each table has room for, (T,) `room`, and bytes that each column's text has, (C,) `text_room`."""
         self.program = program
         self.rows = np.stack([np.zeros(program.n_tables, np.int64), np.asarray(room, np.int64)], axis=1)
         self.layout = np.full((len(program.tables), 8), -1, np.int64)
@@ -123,7 +119,19 @@ def decode(columns: Columns, blocks: Blocks, first: int, failures: dict[int, Fai
     stack = np.zeros((DEEPEST, 2), np.int64)
     at = first
     while at < len(blocks.starts):
-        at = _run(program.code, blocks.data, blocks.starts, blocks.ends, blocks.counts, at, columns.memory, columns.layout, columns.rows, stack, outcome)
+        at = _run(
+            program.code,
+            blocks.data,
+            blocks.starts,
+            blocks.ends,
+            blocks.counts,
+            at,
+            columns.memory,
+            columns.layout,
+            columns.rows,
+            stack,
+            outcome,
+        )
         status, position, value, instruction, record = (int(number) for number in outcome)
         if status in (FULL_ROWS, FULL_TEXT):
             return at, status, value
@@ -133,7 +141,7 @@ def decode(columns: Columns, blocks: Blocks, first: int, failures: dict[int, Fai
     return at, OK, 0
 
 
-def _reader(kind):  # type: ignore[no-untyped-def]
+def _reader(kind: Any) -> Any:
     @intrinsic
     def read(context, address):  # type: ignore[no-untyped-def]
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -145,7 +153,7 @@ def _reader(kind):  # type: ignore[no-untyped-def]
     return read
 
 
-def _writer(kind):  # type: ignore[no-untyped-def]
+def _writer(kind: Any) -> Any:
     @intrinsic
     def write(context, address, value):  # type: ignore[no-untyped-def]
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -216,12 +224,12 @@ def _record(c, d, p, end, m, y, r, s, o):  # type: ignore[no-untyped-def]
                     continue
             if p >= 0:
                 p = _value(op, column, extra, d, p, end, m, y, row, o)
-        elif op == END:
-            return p
-        elif op == NEXT or op == ITEMS:
+        elif op < ITEMS:
+            pc, p = _turn(op, column, b, extra, c, pc, d, p, end, m, y, row, o)
+        elif op < END:
             pc, p, row, depth = _items(op, column, b, extra, c, pc, d, p, end, m, y, r, row, s, depth, o)
         else:
-            pc, p = _turn(op, column, b, extra, c, pc, d, p, end, m, y, row, o)
+            return p
         if p < 0:
             _write8(o + 24, (at - c) // 4)
             return p
@@ -238,7 +246,7 @@ def _value(op, column, extra, d, p, end, m, y, row, o):  # type: ignore[no-untyp
         _write1(m + there + row, np.uint8(1))
     if op >= STRING:
         return _text(op, column, extra, d, p, end, m, y, values + 4 * row, o)
-    if op == FLOAT or op == DOUBLE or op == BOOLEAN:
+    if op >= FLOAT:
         return _fixed_number(op, d, p, end, values, row, o)
     number, after = _number(d, p, end, o)
     if after < 0:

@@ -15,26 +15,57 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Instructions have four numbers: operation, a, b, c.
-#   values           a: column, b: which of two union branches is null (-1: no union), c: symbols of an enum, bytes of a fixed
-#   steps over       a: -1, b: as above, c: bytes of SKIP_BYTES
-#   MARK             a: column of a record that may be missing and is here
-#   UNLESS_NULL      b: which branch is null, c: where to go on if it is that one
-#   UNION            a: column of the branch or -1, b: branches, c: where their addresses stand behind the program
-#   GOTO             c: where to go on
-#   ITEMS            a: column of an array or map or -1, b: fewest bytes of an item, c: where to go on after the last
-#   NEXT             c: the first instruction of an item
-INT, LONG, FLOAT, DOUBLE, BOOLEAN, ENUM, STRING, BYTES, FIXED, NULL, SKIP_BYTES, SKIP_NUMBER, SKIP_TEXT = range(13)
-LAST_NUMBER, LAST_TEXT, LAST_VALUE = ENUM, FIXED, SKIP_TEXT
-MARK, UNLESS_NULL, UNION, GOTO, ITEMS, NEXT, END = range(13, 20)
-WIDTH = 4
+from deeprubin_spark.kernels.avro_decode import (
+    BOOLEAN,
+    BYTES,
+    DEEPEST,
+    DOUBLE,
+    END,
+    ENUM,
+    FIXED,
+    FLOAT,
+    GOTO,
+    INT,
+    ITEMS,
+    LONG,
+    MARK,
+    NEXT,
+    NULL,
+    SKIP_BYTES,
+    SKIP_NUMBER,
+    SKIP_TEXT,
+    STRING,
+    UNION,
+    UNLESS_NULL,
+    WIDTH,
+)  # fmt: skip
 
-_OPERATION = {"int": INT, "long": LONG, "float": FLOAT, "double": DOUBLE, "boolean": BOOLEAN, "enum": ENUM, "string": STRING, "bytes": BYTES}
+_OPERATION = {
+    "int": INT,
+    "long": LONG,
+    "float": FLOAT,
+    "double": DOUBLE,
+    "boolean": BOOLEAN,
+    "enum": ENUM,
+    "string": STRING,
+    "bytes": BYTES,
+}
 _OPERATION |= {"fixed": FIXED, "null": NULL}
 _STORED = {"boolean": 1, "int": 4, "float": 4, "enum": 4, "array": 4, "map": 4, "union": 4, "long": 8, "double": 8}
-_FEWEST_BYTES = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "string": 1, "bytes": 1, "enum": 1, "array": 1, "map": 1}
+_FEWEST_BYTES = {
+    "null": 0,
+    "boolean": 1,
+    "int": 1,
+    "long": 1,
+    "float": 4,
+    "double": 8,
+    "string": 1,
+    "bytes": 1,
+    "enum": 1,
+    "array": 1,
+    "map": 1,
+}
 _LONGEST_PROGRAM = 1 << 18  # a schema that doubles itself at each level ends here
-DEEPEST = 16  # arrays within arrays
 
 
 class SchemaError(ValueError):
