@@ -97,7 +97,7 @@ def decoded(columns: Columns, node: Node) -> pa.Array:
         kind = pa.string() if node.kind == "string" else pa.binary()
         return pa.Array.from_buffers(kind, n_rows, [valid, pa.py_buffer(values), pa.py_buffer(_decoded_text(columns, node))])
     if node.kind == "boolean":
-        return pa.Array.from_buffers(pa.bool_(), n_rows, [valid, _bits(values)])
+        return pa.Array.from_buffers(pa.bool_(), n_rows, [valid, pa.py_buffer(np.packbits(values.view(np.uint8), bitorder="little"))])
     array = pa.Array.from_buffers(_DECODED.get(node.kind, pa.int32()), n_rows, [valid, pa.py_buffer(values)])
     return pa.DictionaryArray.from_arrays(array, pa.array(node.symbols, pa.string())) if node.kind == "enum" else array
 
@@ -120,10 +120,22 @@ def decoded_values(columns: Columns, node: Node) -> NDArray[np.generic]:
 _VALUES = {"boolean": np.uint8, "long": np.int64, "float": np.float32, "double": np.float64}
 
 
-def decoded_is_there(columns: Columns, node: Node) -> NDArray[np.uint8] | None:
-    """(R,) uint8, 1 where a node is not missing; None where it never is."""
-    begin = int(columns.layout[node.column, THERE]) if node.column >= 0 else -1
-    return None if begin < 0 else columns.memory[begin : begin + int(columns.rows[node.table, 0])]
+def decoded_is_there(columns: Columns, node: Node) -> NDArray[np.bool_]:
+    """(R,) whether a node is not missing; a copy."""
+    begin, n_rows = int(columns.layout[node.column, THERE]) if node.column >= 0 else -1, int(columns.rows[node.table, 0])
+    if begin < 0:
+        return np.ones(n_rows, np.bool_)
+    return columns.memory[begin : begin + n_rows].astype(np.bool_)
+
+
+def from_values(values: NDArray[np.generic], is_there: NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
+    """An Arrow array over the memory of `values`, which have its type; NULL where `is_there` is false."""
+    return pa.Array.from_buffers(kind, len(values), [_bits(is_there), pa.py_buffer(values)])
+
+
+def lists_where(flat: pa.Array, list_offsets: NDArray[np.generic], is_there: NDArray[np.bool_], kind: pa.ListType) -> pa.ListArray:
+    """A list column of type `kind` over the memory of its flat values and (B + 1,) offsets; NULL where `is_there` is false."""
+    return pa.Array.from_buffers(kind, len(is_there), [_bits(is_there), pa.py_buffer(list_offsets)], children=[flat])
 
 
 def _decoded_text(columns: Columns, node: Node) -> NDArray[np.uint8]:
@@ -139,8 +151,9 @@ def _decoded_items(node: Node, n_rows: int, buffers: list[pa.Buffer], children: 
     return pa.Array.from_buffers(pa.map_(fields[0], fields[1]), n_rows, buffers, children=[entries])
 
 
-def _bits(flags: NDArray[Any] | None) -> pa.Buffer | None:
-    return None if flags is None else pa.py_buffer(np.packbits(flags, bitorder="little"))
+def _bits(flags: NDArray[Any]) -> pa.Buffer | None:
+    """A validity bitmap; None where all are true."""
+    return None if flags.all() else pa.py_buffer(np.packbits(flags, bitorder="little"))
 
 
 def _one_chunk(column: Column) -> pa.Array:

@@ -36,22 +36,23 @@ class BadPacketError(Exception):
         self.detail = detail
 
 
-class IncompleteError(Exception):
-    """The bytes end inside a block; `n_bytes` [byte] of them are needed at least."""
+class IncompleteError(BadPacketError):
+    """The bytes end inside the header or a block: of a packet that is its end, of a piece of a large container a reason to read on."""
 
-    def __init__(self, n_bytes: int) -> None:
-        super().__init__(str(n_bytes))
-        self.n_bytes = n_bytes
+    def __init__(self, detail: str) -> None:
+        super().__init__("decode_failed", detail)
 
 
 class Block(NamedTuple):
-    """`n_records` in data[start:end], after decompression; `begin` and `next` [byte] are where the block and the one after it begin."""
+    """`n_records` in data[start:end], after decompression. `origin`: the position in `data` that messages call byte 0, so that one says where
+    in the packet something is (in a compressed block: counted from its begin in plain bytes). `next`: where the block after it begins.
+    """
 
     n_records: int
     data: bytes
     start: int
     end: int
-    begin: int
+    origin: int
     next: int
 
 
@@ -118,18 +119,19 @@ def blocks(data: bytes, begin: int, at: int, end: int, sync: bytes, codec: str) 
             raise BadPacketError(
                 "decode_failed", f"byte {block_begin - begin}: expected a block of records, found count {count} and length {size}"
             )
-        if at + size + SYNC > end:
-            raise IncompleteError(at + size + SYNC - block_begin)
-        marker = data[at + size : at + size + SYNC]
+        if at + size > end:
+            raise IncompleteError(f"byte {block_begin - begin}: expected a block of {size} bytes, found {end - at}")
+        marker = data[at + size : min(at + size + SYNC, end)]
         if marker != sync:
             expected = f"the sync marker {sync.hex()} after a block of {size} bytes"
-            raise BadPacketError("decode_failed", f"byte {at + size - begin}: expected {expected}, found {marker.hex()}")
+            detail = f"byte {at + size - begin}: expected {expected}, found {marker.hex() or 'nothing'}"
+            raise IncompleteError(detail) if len(marker) < SYNC else BadPacketError("decode_failed", detail)
         following = at + size + SYNC
         if codec == "null":
-            yield Block(count, data, at, at + size, block_begin, following)
+            yield Block(count, data, at, at + size, begin, following)
         else:
             plain = _plain(data[at : at + size], codec, at - begin)
-            yield Block(count, plain, 0, len(plain), block_begin, following)
+            yield Block(count, plain, 0, len(plain), begin - at, following)
         at = following
 
 
@@ -159,7 +161,7 @@ def _long(data: bytes, begin: int, at: int, end: int, what: str) -> tuple[int, i
     value = 0
     for i in range(10):
         if at + i >= end:
-            raise IncompleteError(at + i + 1 - begin)
+            raise IncompleteError(f"byte {at + i - begin}: {what}: the packet ends here")
         byte = data[at + i]
         value |= (byte & 0x7F) << (7 * i)
         if byte < 0x80 and value < 1 << 64:
@@ -198,6 +200,14 @@ def _streams(new_stream: Callable[[], Any]) -> Callable[[bytes], bytes]:
     return plain
 
 
+def _deflate(data: bytes) -> bytes:
+    stream = zlib.decompressobj(-15)
+    plain = stream.decompress(data, LARGEST_BLOCK)
+    if not stream.eof:  # some writers leave a part of zlib's checksum behind the end
+        raise ValueError(f"the compressed data end too early, or have more than {LARGEST_BLOCK} bytes")
+    return plain
+
+
 def _snappy(data: bytes) -> bytes:
     plain = bytes(import_module("cramjam").snappy.decompress_raw(data[:-4]))
     if zlib.crc32(plain) != int.from_bytes(data[-4:], "big"):
@@ -214,7 +224,7 @@ def _lz4(data: bytes) -> bytes:
 
 
 _CODECS: dict[str, Callable[[bytes], bytes]] = {
-    "deflate": _streams(lambda: zlib.decompressobj(-15)),
+    "deflate": _deflate,
     "bzip2": _streams(bz2.BZ2Decompressor),
     "xz": _streams(lzma.LZMADecompressor),
     "snappy": _snappy,

@@ -51,7 +51,20 @@ _OPERATION = {
     "bytes": BYTES,
 }
 _OPERATION |= {"fixed": FIXED, "null": NULL}
-_STORED = {"boolean": 1, "int": 4, "float": 4, "enum": 4, "array": 4, "map": 4, "union": 4, "long": 8, "double": 8}
+_STORED = {
+    "boolean": 1,
+    "int": 4,
+    "float": 4,
+    "enum": 4,
+    "array": 4,
+    "map": 4,
+    "union": 4,
+    "long": 8,
+    "double": 8,
+    "string": -1,
+    "bytes": -2,
+    "fixed": -2,
+}
 _FEWEST_BYTES = {
     "null": 0,
     "boolean": 1,
@@ -96,9 +109,9 @@ class Node:
         return next((node for node in self.children if node.name == name), None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
-    """code: (L,) int32. Column c has one value a row of table `tables[c]`, of `stored[c]` bytes (0: none but whether it is there; -1: text).
+    """code: (L,) int32. Column c has one value a row of table `tables[c]`, of `stored[c]` bytes (0: none but whether it is there; -1: text; -2: binary).
 
     `nullable[c]`: whether it can be missing. `child[c]`: the table of an array's or map's items, else -1. `fields`: instruction -> path.
     """
@@ -245,7 +258,7 @@ class _Compiler:
         """A value without parts, or one that is stepped over."""
         extra = len(schema["symbols"]) if kind == "enum" else int(schema["size"]) if kind == "fixed" else 0
         if at.wanted:
-            column = -1 if kind == "null" else self._column(at, _STORED.get(kind, -1))
+            column = -1 if kind == "null" else self._column(at, _STORED[kind])
             self.emit(_OPERATION[kind], column, null_branch, extra, at.path)
             symbols = tuple(schema["symbols"]) if kind == "enum" else ()
             return Node(at.name, kind, at.table, column, at.absent, symbols=symbols)
