@@ -91,6 +91,12 @@ def unpack(names: Sequence[str]) -> Callable[[Batches], Batches]:
     return generate
 
 
+def alert_type(names: Sequence[str]) -> t.StructType:
+    """The Spark type of what `unpack` gives."""
+    columns = {c.name: c for c in ALERT}
+    return t.StructType([columns[name].spark_field() for name in names])
+
+
 class _Rows:
     """The rows of one source."""
 
