@@ -152,7 +152,7 @@ def exposures(sky: Sky, observed_by: IntArray, days: IntArray) -> Exposures:
     red_first = (nightly & np.uint64(1)).astype(np.int64)
     transparency = random.normals(random.keys(nightly, 2))[0]
     seeing = 2.0 + 0.8 * random.uniforms(random.keys(nightly, 3))
-    each = [(begin, 1 + red_first, 0.0), (begin + gap, 2 - red_first, 0.1)]
+    each = [(begin, 1 + red_first, 0.0), (begin + gap, 2 - red_first, 0.3)]
 
     def joined(first: NDArray[np.generic], second: NDArray[np.generic]) -> NDArray[np.generic]:
         return np.stack((first, second), axis=2).reshape(len(observed_by), -1)
@@ -161,7 +161,7 @@ def exposures(sky: Sky, observed_by: IntArray, days: IntArray) -> Exposures:
         joined(days, days).astype(np.int64),
         joined(*(np.round(days + MJD_ZERO_JD + fraction, 7) for fraction, _, _ in each)).astype(np.float64),
         joined(*(fid for _, fid, _ in each)).astype(np.int64),
-        joined(*(20.4 + 0.3 * transparency - later for _, _, later in each)).astype(np.float64),
+        joined(*(20.4 + 0.45 * transparency - later for _, _, later in each)).astype(np.float64),
         joined(seeing, seeing * 1.05).astype(np.float64),
     )
 

@@ -27,7 +27,7 @@ def keys(seed: ArrayLike, *counters: ArrayLike) -> Keys:
     """
     words = np.atleast_1d(seed).astype(np.uint64)
     for counter in counters:
-        words = _mixed(words + (np.asarray(counter).astype(np.uint64) + _ONE) * _GAMMA)
+        words = _mixed(words + (np.atleast_1d(counter).astype(np.uint64) + _ONE) * _GAMMA)
     return words
 
 
