@@ -91,6 +91,10 @@ class Visits(NamedTuple):
     elong: Float32
     nbad: IntArray
 
+    def at(self, *index: IntArray) -> Visits:
+        """Those at an index of the arrays."""
+        return Visits._make(values[index] for values in self)
+
 
 def objects(sky: Sky, numbers: IntArray) -> Objects:
     """What is known of objects of these numbers (B,). Their scale is that of the faintest detection their history must have."""
@@ -118,8 +122,8 @@ def visits(sky: Sky, of: Objects, days: IntArray) -> Visits:
     key = random.keys(of.key[:, None], seen.day * replay_sky.VISITS + seen.fid - 1)
     noise = random.keys(key, 0)
     signal = of.scale[:, None] * _shapes(sky, of.key, of.kind, of.colour, noise, seen.jd, seen.fid)
-    flux, flux_err = _measured(signal, diffmaglim, noise)
     born = replay_sky.born_on(sky, of.number)[:, None]
+    flux, flux_err = _measured(np.where(seen.day < born, 0.0, signal), diffmaglim, noise)
     is_replayed = (seen.day >= sky.first_day) & (seen.day >= born)
     flux = np.where(is_replayed, _raised(flux, flux_err, noise), flux)
     is_detection = (np.abs(flux) >= DETECTION_SN * flux_err) & (seen.day >= born)
@@ -161,7 +165,7 @@ def _exposures(sky: Sky, field: IntArray, days: IntArray) -> replay_sky.Exposure
     """`replay_sky.exposures`, made once for all objects of a field: fields of one third of the sky share their days."""
     unique, first, position = np.unique(field, return_index=True, return_inverse=True)
     seen = replay_sky.exposures(sky, unique, days[first])
-    return replay_sky.Exposures(*(np.ascontiguousarray(values[position.ravel()]) for values in seen))
+    return replay_sky.Exposures._make(np.ascontiguousarray(values[position.ravel()]) for values in seen)
 
 
 def _depth(limit: FloatArray, rcid: IntArray) -> Float32:
@@ -177,9 +181,9 @@ def _scale(sky: Sky, key: Keys, field: IntArray, rcid: IntArray, kind: IntArray,
     seen = _exposures(sky, field, days)
     exposure_key = random.keys(key[:, None], seen.day * replay_sky.VISITS + seen.fid - 1)
     shape = np.abs(_shapes(sky, key, kind, colour, random.keys(exposure_key, 0), seen.jd, seen.fid))
-    deep = limit_njy(_depth(seen.limit, rcid)) / DETECTION_SN
+    deep = limit_njy(_depth(seen.limit, rcid).astype(np.float64)) / DETECTION_SN
     ratio = shape / deep
-    nightly = ratio.reshape(len(field), -1, replay_sky.VISITS).max(axis=2)
+    nightly = ratio.reshape(*days.shape, replay_sky.VISITS).max(axis=2)
     faintest = np.minimum(_largest(ratio, DETECTED_FRACTION), _largest(nightly, DETECTED_NIGHTS))
     brighter = np.minimum(-0.35 * np.log(_uniform(key, _BRIGHTNESS)), 4.0)  # [mag] faint objects are the most
     return _SURE_SN / faintest * 10.0 ** (0.4 * brighter), shape.max(axis=1)
@@ -193,7 +197,7 @@ def _largest(values: FloatArray, fraction: float) -> FloatArray:
 
 
 def _measured(signal: FloatArray, diffmaglim: Float32, noise: Keys) -> tuple[FloatArray, FloatArray]:
-    background = limit_njy(diffmaglim) / DETECTION_SN
+    background = limit_njy(diffmaglim.astype(np.float64)) / DETECTION_SN
     flux_err = np.hypot(background, ERROR_FLOOR * signal)
     deviation = np.clip(random.normals(noise)[0], -_NOISE_LIMIT, _NOISE_LIMIT)
     return signal + flux_err * deviation, flux_err
@@ -207,7 +211,7 @@ def _raised(flux: FloatArray, flux_err: FloatArray, noise: Keys) -> FloatArray:
 
 
 def _quality(words: Keys, seeing: FloatArray) -> tuple[Float32, Float32, Float32, Float32, IntArray]:
-    """rb (in ZTF's steps), drb, fwhm [pix], elong, nbad of a detection; a few fail a cut."""
+    """Scores rb (in ZTF's steps) and drb, fwhm [pix], elong, nbad of a detection; a few fail a cut."""
     bad, spread, stretch, score = (((words >> np.uint64(16 * i)) & np.uint64(0xFFFF)).astype(np.float64) / 65536.0 for i in range(4))
     rb = np.round(350.0 * (1.0 - 0.6 * score**3)) / 350.0
     drb = 1.0 - 0.7 * score**8

@@ -132,10 +132,10 @@ def _picked(pieces: IntArray, key: random.Keys) -> IntArray:
 def _values(alerts: Alerts, row: IntArray, column: IntArray, n_entries: IntArray) -> tuple[FloatArray, IntArray]:
     """Tables (len(REALS), R) and (len(INTEGERS), R): a row for each alert, then one for each entry, of the visits at [row, column]."""
     of, n = alerts.of, len(alerts.row)
-    seen = Visits(*(values[row, column] for values in alerts.visits))
+    seen = alerts.visits.at(row, column)
     second = seen.fid - 1
     size = np.abs(seen.flux)
-    reals = {
+    reals: dict[str, ArrayLike] = {
         "jd": seen.jd,
         "diffmaglim": seen.diffmaglim,
         "ra": seen.ra,
@@ -172,7 +172,7 @@ def _values(alerts: Alerts, row: IntArray, column: IntArray, n_entries: IntArray
     entries_here = np.concatenate((n_entries, np.zeros(len(row) - n, np.int64)))
     nid = replay_sky.night_numbers(seen.day)
     detections = np.bincount(alerts.entry_alert, alerts.visits.is_detection[row[n:], column[n:]], minlength=n).astype(np.int64)
-    integers = {
+    integers: dict[str, ArrayLike] = {
         "fid": seen.fid,
         "pid": seen.candid // 10**10 * 10**4 + of.rcid[row] * 100 + 15,
         "programid": 1,
@@ -191,7 +191,7 @@ def _values(alerts: Alerts, row: IntArray, column: IntArray, n_entries: IntArray
 
 
 def _table(columns: Mapping[str, ArrayLike], names: Sequence[str], n_rows: int, kind: type) -> NDArray[Any]:
-    table = np.empty((len(names), n_rows), kind)
+    table: NDArray[Any] = np.empty((len(names), n_rows), kind)
     for i, name in enumerate(names):
         table[i] = columns[name]
     return table

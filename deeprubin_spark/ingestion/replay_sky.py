@@ -31,6 +31,7 @@ _FINE_PIXELS = N_FIELDS << int(_FIELD_BITS)
 NEW_OBJECTS = 1 << 32  # the number of the first object that is new in the replay
 _NEW_A_NIGHT = 10_000_000
 _LETTERS = 26**7  # names of seven letters
+_OBJECTS = 10**10  # a candid's last ten digits
 _SCRAMBLE = 1_000_000_007  # prime to 26, so that each number keeps a name of its own; names of neighbours are not neighbours
 _NID_ZERO = 57754  # MJD of ZTF's night number 0
 _LARGEST_NID = 4611  # so that a candid stays below 2^62
@@ -123,20 +124,22 @@ def object_names(sky: Sky, objects: IntArray) -> NDArray[np.uint8]:
     new = objects >= NEW_OBJECTS
     births = MJD_ZERO_DATE + born_on(sky, objects)[new]
     years[new] = births.astype("datetime64[Y]").astype(np.int64) + 1970
-    left = objects * _SCRAMBLE % _LETTERS
     letters = np.empty((len(objects), 12), np.uint8)
     letters[:, :3] = np.frombuffer(b"ZTF", np.uint8)
     letters[:, 3], letters[:, 4] = ord("0") + years // 10 % 10, ord("0") + years % 10
-    for place in range(11, 4, -1):
-        letters[:, place] = ord("a") + left % 26
-        left = left // 26
+    letters[:, 5:] = _seven_letters(objects)
     return letters
 
 
 def candids(objects: IntArray, day: IntArray, jd: FloatArray) -> IntArray:
     """Alert ids in ZTF's form: night number, five digits of the fraction of the day, ten more, which here are the object's number."""
     fraction = np.floor((jd - MJD_ZERO_JD - day) * 1e5).astype(np.int64)
-    return ((day - _NID_ZERO) * 10**5 + fraction) * 10**10 + objects
+    return ((day - _NID_ZERO) * 10**5 + fraction) * _OBJECTS + objects
+
+
+def is_replayed(name: str, candid: int | None) -> bool:
+    """Whether an object's name and the id of one of its alerts are those of a replay, of whatever sky."""
+    return candid is not None and name[5:].encode() == _seven_letters(np.array([candid % _OBJECTS])).tobytes()
 
 
 def night_numbers(day: IntArray) -> IntArray:
@@ -155,7 +158,7 @@ def exposures(sky: Sky, observed_by: IntArray, days: IntArray) -> Exposures:
     each = [(begin, 1 + red_first, 0.0), (begin + gap, 2 - red_first, 0.3)]
 
     def joined(first: NDArray[np.generic], second: NDArray[np.generic]) -> NDArray[np.generic]:
-        return np.stack((first, second), axis=2).reshape(len(observed_by), -1)
+        return np.stack((first, second), axis=2).reshape(len(observed_by), 2 * days.shape[1])
 
     return Exposures(
         joined(days, days).astype(np.int64),
@@ -225,7 +228,16 @@ def check_night(sky: Sky, night: dt.date, n_alerts: int, known_fraction: float) 
         raise UsageError(f"night {night}: {n_new:,} new objects on day {day - sky.first_day} of the replay leave no room for their names")
     there = int(_footprint(sky, day)[1][-1])
     if n_objects - n_new > there:
-        raise UsageError(f"{n_alerts:,} alerts on {n_objects - n_new:,} known objects: only {there:,} are observed that night; more known objects, please")
+        raise UsageError(
+            f"{n_alerts:,} alerts on {n_objects - n_new:,} known objects: only {there:,} are observed that night; more known objects, please"
+        )
+
+
+def _seven_letters(objects: IntArray) -> NDArray[np.uint8]:
+    """(N, 7) the part of a name that is the object's number."""
+    scrambled = objects * _SCRAMBLE % _LETTERS
+    places = 26 ** np.arange(6, -1, -1, dtype=np.int64)
+    return (ord("a") + scrambled[:, None] // places % 26).astype(np.uint8)
 
 
 def _known_objects(sky: Sky, day: int, ordinal: IntArray, n_known: int) -> IntArray:

@@ -26,11 +26,39 @@ from deeprubin_spark.kernels.packet_splice import ARRAY_END, DOUBLE, FLOAT, LETT
 
 # Columns of the tables that the values of a packet come from: a row for each head and each entry.
 REALS = (
-    *("jd", "diffmaglim", "ra", "dec", "magpsf", "sigmapsf", "magap", "sigmagap", "magapbig", "sigmagapbig", "magdiff", "magfromlim", "scorr"),
+    *(
+        "jd",
+        "diffmaglim",
+        "ra",
+        "dec",
+        "magpsf",
+        "sigmapsf",
+        "magap",
+        "sigmagap",
+        "magapbig",
+        "sigmagapbig",
+        "magdiff",
+        "magfromlim",
+        "scorr",
+    ),
     *("distnr", "magnr", "sigmagnr", "ranr", "decnr", "fwhm", "elong", "rb", "drb", "exptime", "sgscore1", "distpsnr1"),
     *("jdstarthist", "jdendhist", "jdstartref", "jdendref", "magzpsci", "forcediffimflux", "forcediffimfluxunc"),
 )
-INTEGERS = ("fid", "pid", "programid", "candid", "isdiffpos", "nid", "rcid", "field", "nbad", "ndethist", "ncovhist", "n_history", "n_forced")
+INTEGERS = (
+    "fid",
+    "pid",
+    "programid",
+    "candid",
+    "isdiffpos",
+    "nid",
+    "rcid",
+    "field",
+    "nbad",
+    "ndethist",
+    "ncovhist",
+    "n_history",
+    "n_forced",
+)
 # magzpsci belongs to the forced fluxes; elsewhere it stays the template's.
 _FORCED_ONLY = ("magzpsci", "forcediffimflux", "forcediffimfluxunc")
 _MEASURED = tuple(name for name in (*REALS, *INTEGERS) if name not in _FORCED_ONLY)
@@ -120,7 +148,8 @@ def _taken_apart(path: str, schema_text: str, packets: Sequence[tuple[bytes, Rec
 
 def _head(fields: Mapping[str, Any], record: Record) -> Piece:
     """Everything before the history's entries."""
-    content, patches = b"", []
+    content: bytes = b""
+    patches: list[Patch] = []
     for name, kind in fields.items():
         if name == "prv_candidates":
             return _array_begin(kind, "n_history", (content, patches))
@@ -224,8 +253,8 @@ def _packets(path: Path) -> Iterator[bytes]:
 
 
 def _record(packet: bytes) -> Record:
-    record: Record = next(fastavro.reader(io.BytesIO(packet)))
-    return record
+    record: Any = next(iter(fastavro.reader(io.BytesIO(packet))))
+    return dict(record)
 
 
 def _schema_text(packet: bytes) -> str:

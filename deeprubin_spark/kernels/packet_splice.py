@@ -80,7 +80,9 @@ def spliced(
     return out[: offsets[-1]], offsets
 
 
-def spliced_plainly(pieces: Pieces, part_piece: IntArray, part_row: IntArray, reals: FloatArray, integers: IntArray, names: ByteArray) -> bytes:
+def spliced_plainly(
+    pieces: Pieces, part_piece: IntArray, part_row: IntArray, reals: FloatArray, integers: IntArray, names: ByteArray
+) -> bytes:
     """One packet, as `spliced` makes it, in plain Python."""
     out = b""
     for piece, row in zip(part_piece, part_row, strict=True):
