@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from deeprubin_spark.bands import band_index
 from deeprubin_spark.kernels import catalogue_points, catalogue_posterior
 from deeprubin_spark.kernels.catalogue_entry import Feature, Group, neighbours
+from deeprubin_spark.kernels.parametric_catalogue import parametric_features
 
 __all__ = ["FEATURES", "FEATURE_BANDS", "FEATURE_NAMES", "GROUP_DOCS", "ZTF_GR", "Feature", "FeatureSet", "Group"]
 
@@ -34,6 +35,19 @@ GROUP_DOCS: dict[Group, str] = {
     "parametric": "Parametric models of the latest 256 points, and how they compare with the Gaussian process",
     "period": "Search for a period",
 }
+
+_BIC_GP = "BIC_GP = -2 L + 2 ln n over the same n points, those in the set's bands"
+
+
+def parametric_entries(bands: tuple[str, ...]) -> list[Feature]:
+    """Group `parametric`, in the order of `parametric.fit_parametric`: each model's BIC as its distance from the Gaussian process's."""
+    made = []
+    for name, unit, doc, formula, source in parametric_features(bands):
+        if name.startswith("bic_"):
+            name, doc = f"delta_{name}", f"{doc}, less that of the Gaussian process: negative where the model is preferred"
+            doc, formula = doc.replace(", flux in nJy", ""), f"{formula} - BIC_GP, {_BIC_GP}"
+        made.append(Feature(name, unit, doc, formula, source, "parametric", "nJy" not in unit))
+    return made
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,7 @@ class FeatureSet:
             *(feature for b, c in pairs for feature in catalogue_points.pair(b, c)),
             *(feature for b in self.bands for feature in catalogue_points.limits(b)),
             *catalogue_points.context(),
+            *parametric_entries(self.bands),
         )
 
     @cached_property
