@@ -68,7 +68,13 @@ def gridded(queries: Queries, mean: FloatArray, sd: FloatArray, slope: FloatArra
 
 
 def fill_process_statistics(
-    curves: LightCurves, timescale: FloatArray, amplitude: FloatArray, log_evidence: FloatArray, chi2: FloatArray, out: FloatArray, column: int
+    curves: LightCurves,
+    timescale: FloatArray,
+    amplitude: FloatArray,
+    log_evidence: FloatArray,
+    chi2: FloatArray,
+    out: FloatArray,
+    column: int,
 ) -> None:
     """`PROCESS_STATISTICS` into out (B, F) from `column` on, for objects with a fit (timescale not NaN).
 
@@ -78,7 +84,7 @@ def fill_process_statistics(
 
 
 def residual_chi2(curves: LightCurves, weights: FloatArray) -> FloatArray:
-    """sum of (residual / error)^2 of each object's points about the posterior mean, F_i - m_i = e_i^2 (K^-1 F)_i.
+    """Sum of (residual / error)^2 of each object's points about the posterior mean, F_i - m_i = e_i^2 (K^-1 F)_i.
 
     weights : (N,) K^-1 F [1 / nJy]. Returns (B,) [1]; NaN where a weight is, 0 for an object without points.
     """
@@ -170,6 +176,29 @@ def _chi2_objects(offsets: Rows, flux_err: FloatArray, weights: FloatArray, out:
             out[k] += (flux_err[i] * weights[i]) ** 2
 
 
+@njit(cache=True, nogil=True)
+def _select(values: FloatArray, rank: int) -> float:
+    """The value that would stand at `rank` if values (n,) were sorted, which are put in another order (Hoare 1961)."""
+    low, high = 0, len(values) - 1
+    while low < high:
+        pivot, i, j = values[(low + high) // 2], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i, j = i + 1, j - 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    return float(values[rank])
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _process_objects(
     offsets: Rows,
@@ -187,13 +216,15 @@ def _process_objects(
         most = max(most, offsets[k + 1] - offsets[k])
     errors = np.empty(most)
     for k in range(len(out)):
-        n, log_errors = offsets[k + 1] - offsets[k], 0.0
+        n, log_errors, product = offsets[k + 1] - offsets[k], 0.0, 1.0
         if n == 0 or math.isnan(timescale[k]):
             continue
         for i in range(n):
             errors[i] = flux_err[offsets[k] + i]
-            log_errors += math.log(errors[i])
-        errors[:n].sort()
-        median = 0.5 * (errors[(n - 1) // 2] + errors[n // 2])
+            product *= errors[i]
+            if i % 4 == 3 or i == n - 1:  # a logarithm for four errors: their product stays a double for errors of 1e-75 to 1e75
+                log_errors += math.log(product)
+                product = 1.0
+        median = 0.5 * (_select(errors[:n], (n - 1) // 2) + _select(errors[:n], n // 2))
         out[k, column], out[k, column + 1], out[k, column + 2] = timescale[k], amplitude[k], amplitude[k] / median
         out[k, column + 3], out[k, column + 4] = -(log_evidence[k] + log_errors) / n, chi2[k] / n

@@ -34,6 +34,7 @@ MIN_POINTS = 5
 MAX_RESPONSES = 32
 
 _N = len(SCALE_STATISTICS)
+_LANES = 4  # points of a vector unit
 _FLAT = 1e-14  # variance below this share of the mean square flux is rounding: the band is constant
 _RATE = 1.0 / (4.0 * LONG_SCALE**2)  # of the widest Gaussian: its exponent is dt^2 / (2 b^2), b^2 = 2 T^2
 # e^r on [-1, 0]: the polynomial through 11 Chebyshev nodes, within 1e-13; e^-x is its 64th power at -x / 64
@@ -119,12 +120,15 @@ def _decay(x: float) -> float:
 @njit(cache=True, nogil=True)
 def _advance(t: FloatArray, firsts: Rows, lag: float, ends: Rows) -> None:
     """First point at least `lag` later than each point (n,), sought from `firsts` on, into `ends`; both rise with the point."""
-    n, j = len(t), 0
-    for i in range(n):
-        j = max(j, firsts[i])
-        while j < n and t[j] - t[i] < lag:
-            j += 1
+    n, i, j = len(t), 0, firsts[0]
+    while i < n and j < n:  # without a branch on the data: either the point or its end moves on
+        is_early = t[j] - t[i] < lag
         ends[i] = j
+        j += is_early
+        i += not is_early
+        j = max(j, firsts[min(i, n - 1)])
+    for rest in range(i, n):
+        ends[rest] = n
 
 
 @njit(cache=True, nogil=True)
@@ -201,9 +205,12 @@ def _hat(t: FloatArray, y: FloatArray, noise: FloatArray, i: int) -> tuple[float
 
 
 @njit(cache=True, nogil=True)
-def _statistics(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, edges: Rows, row: FloatArray) -> None:
-    """`scale_statistics` of one band's points (n,), n > 4, into row (5,); y flux and noise error on entry, standardised on return."""
-    n, mean, square, variance = len(y), 0.0, 0.0, 0.0
+def _statistics(t: FloatArray, y: FloatArray, noise: FloatArray, n: int, sums: FloatArray, edges: Rows, row: FloatArray) -> None:
+    """`scale_statistics` of one band's n > 4 points into row (5,); y flux and noise error on entry, standardised on return.
+
+    t, y and noise have room for some points more, which become far and empty ones: the hats then take whole vectors of points.
+    """
+    mean, square, variance = 0.0, 0.0, 0.0
     for i in range(n):
         mean += y[i] / n
         square += y[i] * y[i] / n
@@ -215,11 +222,13 @@ def _statistics(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArra
     for i in range(n):
         y[i] = (y[i] - mean) / deviation
         noise[i] = (noise[i] / deviation) ** 2
-    _structure_function(t, y, noise, sums, edges, row)
+    _structure_function(t[:n], y[:n], noise[:n], sums, edges, row)
     row[0] *= deviation
+    n_filled = (n + _LANES - 1) // _LANES * _LANES
+    t[n:n_filled], y[n:n_filled], noise[n:n_filled] = t[n - 1] + 1e6, 0.0, 0.0
     short, long, n_responses = 0.0, 0.0, min(n, MAX_RESPONSES)
     for r in range(n_responses):
-        at_short, at_long = _hat(t, y, noise, r * n // n_responses)
+        at_short, at_long = _hat(t[:n_filled], y[:n_filled], noise[:n_filled], r * n // n_responses)
         short += at_short / n_responses
         long += at_long / n_responses
     row[2], row[3] = short, long
@@ -232,18 +241,16 @@ def _scale_objects(
     offsets: Rows, mjd: FloatArray, band: Bands, flux: FloatArray, flux_err: FloatArray, bands: Bands, out: FloatArray, column: int
 ) -> None:
     """`scale_statistics` of every object and band; out (B, F)."""
-    most = 0
+    room = _LANES
     for k in range(len(out)):
-        most = max(most, offsets[k + 1] - offsets[k])
-    t, y, noise, sums = np.empty(most), np.empty(most), np.empty(most), np.empty((4, most + 1))
-    edges = np.empty((2, most), np.int64)
+        room = max(room, offsets[k + 1] - offsets[k] + _LANES)
+    t, y, noise, sums, edges = np.empty(room), np.empty(room), np.empty(room), np.empty((4, room + 1)), np.empty((2, room), np.int64)
     for k in range(len(out)):
         for w in range(len(bands)):
             n = 0
             for i in range(offsets[k], offsets[k + 1]):
-                if band[i] == bands[w]:
-                    t[n], y[n], noise[n] = mjd[i], flux[i], flux_err[i]
-                    n += 1
+                t[n], y[n], noise[n] = mjd[i], flux[i], flux_err[i]
+                n += band[i] == bands[w]
             if n >= MIN_POINTS:
                 first = column + w * _N
-                _statistics(t[:n], y[:n], noise[:n], sums, edges, out[k, first : first + _N])
+                _statistics(t, y, noise, n, sums, edges, out[k, first : first + _N])
