@@ -242,24 +242,26 @@ def _search_line(gaps: FloatArray, y: FloatArray, noise: FloatArray, near: float
     return low + _LINE_STEP * (best + _vertex(lanes, best, 1, 0 < best < _ROW - 1))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _standardise(y: FloatArray, noise: FloatArray) -> float:
     """Flux y and error (n,) in place to deviations from the mean and noise variances in units of the sample's; returns its deviation [nJy].
 
-    0 where the flux is constant.
+    0, and nothing changed, where the flux is constant.
     """
-    n, mean, square, variance = len(y), 0.0, 0.0, 0.0
+    n, total, square, variance = len(y), 0.0, 0.0, 0.0
     for i in range(n):
-        mean += y[i] / n
-        square += y[i] * y[i] / n
+        total += y[i]
+        square += y[i] * y[i]
+    mean = total / n
     for i in range(n):
-        variance += (y[i] - mean) ** 2 / (n - 1)
-    if not variance > _FLAT * square:
+        variance += (y[i] - mean) * (y[i] - mean)
+    if not variance / (n - 1) > _FLAT * square / n:
         return 0.0
-    deviation = math.sqrt(variance)
+    deviation = math.sqrt(variance / (n - 1))
+    scale = 1.0 / deviation
     for i in range(n):
-        y[i] = (y[i] - mean) / deviation
-        noise[i] = (noise[i] / deviation) ** 2
+        y[i] = (y[i] - mean) * scale
+        noise[i] = (noise[i] * scale) * (noise[i] * scale)
     return deviation
 
 

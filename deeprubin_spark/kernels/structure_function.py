@@ -31,7 +31,7 @@ MIN_PAIRS = 3
 REFERENCE_LAG = 30.0  # [d]
 SHORT_SCALE, LONG_SCALE = 10.0, 80.0  # [d]
 MIN_POINTS = 5
-MAX_RESPONSES = 32
+MAX_RESPONSES = 16
 
 _N = len(SCALE_STATISTICS)
 _LANES = 4  # points of a vector unit
@@ -131,20 +131,19 @@ def _advance(t: FloatArray, firsts: Rows, lag: float, ends: Rows) -> None:
         ends[rest] = n
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=_FASTMATH)
 def _bin(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, firsts: Rows, ends: Rows) -> tuple[int, float, float]:
     """Number, total lag and total excess (y_j - y_i)^2 - noise of the pairs of each point i with those from firsts[i] to before ends[i].
 
-    sums (4, n + 1) : running sums of y, y^2, noise variance and time
+    sums (n + 1, 3) : running sums of y, y^2 less noise variance, and time
     """
-    number, lags, excess = 0, 0.0, 0.0
+    number, lags, excess, start = 0, 0.0, 0.0, t[0]
     for i in range(len(t)):
         first, end = firsts[i], ends[i]
         m = end - first
         number += m
-        lags += sums[3, end] - sums[3, first] - m * (t[i] - t[0])
-        squares = sums[1, end] - sums[1, first] - sums[2, end] + sums[2, first]
-        excess += squares - 2.0 * y[i] * (sums[0, end] - sums[0, first]) + m * (y[i] * y[i] - noise[i])
+        lags += sums[end, 2] - sums[first, 2] - m * (t[i] - start)
+        excess += sums[end, 1] - sums[first, 1] - 2.0 * y[i] * (sums[end, 0] - sums[first, 0]) + m * (y[i] * y[i] - noise[i])
     return number, lags, excess
 
 
@@ -152,12 +151,11 @@ def _bin(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, firs
 def _structure_function(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, edges: Rows, row: FloatArray) -> None:
     """Amplitude (in units of y) and slope of the structure function into row[0] and row[1], where there are two bins for them."""
     n = len(t)
-    sums[:, 0] = 0.0
+    total, square, time = 0.0, 0.0, 0.0
+    sums[0] = 0.0
     for i in range(n):
-        sums[0, i + 1] = sums[0, i] + y[i]
-        sums[1, i + 1] = sums[1, i] + y[i] * y[i]
-        sums[2, i + 1] = sums[2, i] + noise[i]
-        sums[3, i + 1] = sums[3, i] + t[i] - t[0]
+        total, square, time = total + y[i], square + y[i] * y[i] - noise[i], time + t[i] - t[0]
+        sums[i + 1, 0], sums[i + 1, 1], sums[i + 1, 2] = total, square, time
         edges[0, i] = i + 1
     firsts, ends = edges[0, :n], edges[1, :n]
     _advance(t, firsts, LAG_EDGES[0], firsts)
@@ -204,24 +202,38 @@ def _hat(t: FloatArray, y: FloatArray, noise: FloatArray, i: int) -> tuple[float
     return short * short - short_noise, long * long - long_noise
 
 
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def _standardise(y: FloatArray, noise: FloatArray) -> float:
+    """Flux y and error (n,) in place to deviations from the mean and noise variances in units of the sample's; returns its deviation [nJy].
+
+    0, and nothing changed, where the flux is constant.
+    """
+    n, total, square, variance = len(y), 0.0, 0.0, 0.0
+    for i in range(n):
+        total += y[i]
+        square += y[i] * y[i]
+    mean = total / n
+    for i in range(n):
+        variance += (y[i] - mean) * (y[i] - mean)
+    if not variance / (n - 1) > _FLAT * square / n:
+        return 0.0
+    deviation = math.sqrt(variance / (n - 1))
+    scale = 1.0 / deviation
+    for i in range(n):
+        y[i] = (y[i] - mean) * scale
+        noise[i] = (noise[i] * scale) * (noise[i] * scale)
+    return deviation
+
+
 @njit(cache=True, nogil=True)
 def _statistics(t: FloatArray, y: FloatArray, noise: FloatArray, n: int, sums: FloatArray, edges: Rows, row: FloatArray) -> None:
     """`scale_statistics` of one band's n > 4 points into row (5,); y flux and noise error on entry, standardised on return.
 
     t, y and noise have room for some points more, which become far and empty ones: the hats then take whole vectors of points.
     """
-    mean, square, variance = 0.0, 0.0, 0.0
-    for i in range(n):
-        mean += y[i] / n
-        square += y[i] * y[i] / n
-    for i in range(n):
-        variance += (y[i] - mean) ** 2 / (n - 1)
-    if not variance > _FLAT * square:
+    deviation = _standardise(y[:n], noise[:n])
+    if deviation == 0.0:
         return
-    deviation = math.sqrt(variance)
-    for i in range(n):
-        y[i] = (y[i] - mean) / deviation
-        noise[i] = (noise[i] / deviation) ** 2
     _structure_function(t[:n], y[:n], noise[:n], sums, edges, row)
     row[0] *= deviation
     n_filled = (n + _LANES - 1) // _LANES * _LANES
@@ -244,7 +256,7 @@ def _scale_objects(
     room = _LANES
     for k in range(len(out)):
         room = max(room, offsets[k + 1] - offsets[k] + _LANES)
-    t, y, noise, sums, edges = np.empty(room), np.empty(room), np.empty(room), np.empty((4, room + 1)), np.empty((2, room), np.int64)
+    t, y, noise, sums, edges = np.empty(room), np.empty(room), np.empty(room), np.empty((room + 1, 3)), np.empty((2, room), np.int64)
     for k in range(len(out)):
         for w in range(len(bands)):
             n = 0
