@@ -14,6 +14,9 @@ from pyspark.sql import functions as F
 from deeprubin_spark import arrow
 from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels import light_curve_features as kernel
+from deeprubin_spark.kernels.light_curves import light_curves
+from deeprubin_spark.kernels.observations import Context, Observations
+from deeprubin_spark.kernels.upper_limits import UpperLimits
 from deeprubin_spark.preprocessing.light_curves import all_points, known_on
 from deeprubin_spark.schemas import FEATURES
 from deeprubin_spark.schemas.features import FEATURE_SET
@@ -54,13 +57,19 @@ def _feature_rows(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     offsets = arrow.offsets(batch.column("points"))
     kind = arrow.codes(points["kind"], _KINDS)
     is_detection = kind == _KINDS.index("detection")
-    found = kernel.extract(
+    is_limit = kind == _KINDS.index("limit")
+    mjd, band = arrow.floats(points["mjd"]), arrow.codes(points["band"], BAND_NAMES)
+    curves = light_curves(
         _offsets_of(is_detection, offsets),
-        arrow.floats(points["mjd"])[is_detection],
-        arrow.codes(points["band"], BAND_NAMES)[is_detection],
+        mjd[is_detection],
+        band[is_detection],
         arrow.floats(points["flux_njy"])[is_detection],
         arrow.floats(points["flux_err_njy"])[is_detection],
     )
+    limits = UpperLimits(_offsets_of(is_limit, offsets), mjd[is_limit], band[is_limit], arrow.floats(points["limit_njy"])[is_limit])
+    unknown = np.full(batch.num_rows, np.nan)
+    context = Context(arrow.floats(batch.column("ra")), arrow.floats(batch.column("dec")), unknown, unknown)
+    found = kernel.extract(Observations(curves, limits, context))
     is_ok = found.status == kernel.STATUS_NAMES.index("ok")
     n_rows = batch.num_rows
     columns: dict[str, pa.Array] = {name: batch.column(name) for name in _CARRIED}
@@ -69,7 +78,7 @@ def _feature_rows(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         "feature_set": pa.array([FEATURE_SET] * n_rows, pa.string()),
         "status": pc.take(pa.array(kernel.STATUS_NAMES, pa.string()), pa.array(found.status.astype(np.int64))),
         "n_detections": pa.array(np.diff(_offsets_of(is_detection, offsets)), pa.int32()),
-        "n_limits": pa.array(np.diff(_offsets_of(kind == _KINDS.index("limit"), offsets)), pa.int32()),
+        "n_limits": pa.array(np.diff(_offsets_of(is_limit, offsets)), pa.int32()),
         "t_ref_mjd": arrow.nullable(np.where(is_ok, found.t_ref_mjd, np.nan), pa.float64()),
         "grid_time": _where(is_ok, arrow.matrix_rows(found.grid_time)),
         "grid_mean": _where(is_ok, arrow.matrix_rows(found.grid_mean.reshape(n_rows, -1))),
