@@ -25,18 +25,17 @@ from numpy.typing import NDArray
 
 from deeprubin_spark.bands import BANDS
 from deeprubin_spark.kernels import periodogram_grid as compiled
-from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves
-from deeprubin_spark.kernels.periodogram_grid import BLOCK, MIN_GROUP_POINTS, SEGMENT_OVERSAMPLING
-
-_N_BANDS = len(BANDS)
+from deeprubin_spark.kernels.band_groups import MIN_BAND_POINTS, BandGroups
+from deeprubin_spark.kernels.light_curves import FloatArray
+from deeprubin_spark.kernels.periodogram_grid import BLOCK, SEGMENT_OVERSAMPLING
 
 
 @dataclass(frozen=True)
 class FrequencyGrids:
-    """The frequencies at which each of B objects is searched.
+    """The frequencies at which each of C objects is searched.
 
-    start, end : (B,) [1/d], of the range      step : (B,) [1/d], 1 / (oversampling x span), of the grid with all points in phase
-    n_segments : (B,) int64, equal parts of the time span that are searched without a common phase; 1: all points in phase; 0: no search
+    start, end : (C,) [1/d], of the range      step : (C,) [1/d], 1 / (oversampling x span), of the grid with all points in phase
+    n_segments : (C,) int64, equal parts of the time span that are searched without a common phase; 1: all points in phase; 0: no search
     """
 
     start: FloatArray
@@ -45,58 +44,53 @@ class FrequencyGrids:
     n_segments: NDArray[np.int64]
 
 
-def frequency_grids(curves: LightCurves, min_period: float, max_period: float, oversampling: float, max_frequencies: int) -> FrequencyGrids:
+def frequency_grids(span: FloatArray, min_period: float, max_period: float, oversampling: float, max_frequencies: int) -> FrequencyGrids:
     """Grids of step 1 / (oversampling x span) between the periods [d]; segments where that takes more than `max_frequencies`.
 
-    The longest period sought is the time span. ValueError where the range is empty or the numbers are not positive.
+    span : (C,) [d], of each object; it is the longest period sought. ValueError where the range is empty or a number is not positive.
     """
     if not 0.0 < min_period < max_period or not oversampling > 0.0 or max_frequencies < 1:
         raise ValueError(
             f"frequency grid: 0 < min_period < max_period, oversampling > 0 and max_frequencies > 0 expected, "
             f"found {min_period}, {max_period}, {oversampling}, {max_frequencies}"
         )
-    span = _spans(curves)
-    searchable = span > min_period  # also where the span is no number
+    searchable = span > min_period
     safe_span = np.where(searchable, span, 1.0)
     start, end = np.maximum(1.0 / max_period, 1.0 / safe_span), np.full(len(span), 1.0 / min_period)
     step = 1.0 / (oversampling * safe_span)
-    width = end - start
-    longest = max_frequencies / (SEGMENT_OVERSAMPLING * np.where(searchable, width, 1.0))
-    n_segments = np.where(width / step < max_frequencies, 1, np.ceil(safe_span / longest).astype(np.int64))
+    longest = max_frequencies / (SEGMENT_OVERSAMPLING * np.where(searchable, end - start, 1.0))
+    n_segments = np.where((end - start) / step < max_frequencies, 1, np.ceil(safe_span / longest).astype(np.int64))
     return FrequencyGrids(start, end, step, np.where(searchable, n_segments, 0))
 
 
-def highest_peaks(curves: LightCurves, grids: FrequencyGrids, search: NDArray[np.bool_], n_peaks: int) -> tuple[FloatArray, FloatArray]:
-    """Frequency and power of the highest peaks, all points in phase, of the objects where `search` (B,) is true.
+def highest_peaks(bands: BandGroups, grids: FrequencyGrids, n_peaks: int) -> tuple[FloatArray, FloatArray]:
+    """Frequency and power of the highest peaks of C objects, all points in phase.
 
-    Returns two (B, n_peaks) float64 [1/d], [1], highest first; NaN where there are fewer peaks, no search, or no band with enough points.
-    Points must be finite and have positive errors.
+    Returns two (C, n_peaks) float64 [1/d], [1], highest first; NaN where there are fewer peaks.
     """
-    frequency = np.full((curves.n_objects, n_peaks), np.nan)
-    power = np.full((curves.n_objects, n_peaks), -1.0)
-    chosen = np.flatnonzero(np.asarray(search, np.bool_) & (grids.n_segments > 0))
-    if len(chosen):
-        arrays = (curves.offsets, curves.mjd, curves.band, curves.flux, curves.flux_err)
-        compiled.peaks_of_objects(chosen, *arrays, grids.start, grids.end, grids.step, grids.n_segments, frequency, power)
+    frequency = np.full((bands.n_objects, n_peaks), np.nan)
+    power = np.full((bands.n_objects, n_peaks), -1.0)
+    arrays = (bands.groups, bands.bounds, bands.time, bands.flux, bands.weight, bands.span)
+    compiled.peaks_of_objects(*arrays, grids.start, grids.end, grids.step, grids.n_segments, frequency, power)
     return frequency, np.where(power > 0.0, power, np.nan)
 
 
-def periodogram(curves: LightCurves, start: float, step: float, count: int) -> FloatArray:
-    """Power P(f) of each object at f = start + j step, j < count, all points in phase.
+def periodogram(bands: BandGroups, start: float, step: float, count: int) -> FloatArray:
+    """Power P(f) of C objects at f = start + j step [1/d], j < count, all points in phase.
 
-    start, step [1/d]. Returns (B, count) float64 within float32's rounding of [0, 1]; 0 where no band has enough points.
+    Returns (C, count) float64, within float32's rounding of [0, 1]; 0 for an object without usable bands.
     """
-    power = np.zeros((curves.n_objects, -(-count // BLOCK) * BLOCK), np.float32)
-    compiled.power_of_objects(curves.offsets, curves.mjd, curves.band, curves.flux, curves.flux_err, float(start), float(step), power)
+    power = np.zeros((bands.n_objects, -(-count // BLOCK) * BLOCK), np.float32)
+    compiled.power_of_objects(bands.groups, bands.bounds, bands.time, bands.flux, bands.weight, float(start), float(step), power)
     return power[:, :count].astype(np.float64)
 
 
 def plain_power(mjd: FloatArray, band: NDArray[np.int8], flux: FloatArray, flux_err: FloatArray, frequency: FloatArray) -> FloatArray:
     """The plain twin of `periodogram` for one object: a linear least-squares fit per band and frequency. Returns the shape of `frequency`."""
     total, removed = 0.0, np.zeros(len(frequency))
-    for b in range(_N_BANDS):
+    for b in range(len(BANDS)):
         t, y, e = mjd[band == b], flux[band == b], flux_err[band == b]
-        if len(t) < MIN_GROUP_POINTS:
+        if len(t) < MIN_BAND_POINTS:
             continue
         constant = np.sum(((y - np.average(y, weights=e**-2)) / e) ** 2)
         total += constant
@@ -106,11 +100,3 @@ def plain_power(mjd: FloatArray, band: NDArray[np.int8], flux: FloatArray, flux_
             fit = np.linalg.lstsq(design, y / e, rcond=None)[0]
             removed[j] += constant - np.sum((y / e - design @ fit) ** 2)
     return removed / total if total > 0.0 else removed
-
-
-def _spans(curves: LightCurves) -> FloatArray:
-    """Time from the first to the last point: (B,) [d], 0 without points."""
-    span = np.zeros(curves.n_objects)
-    some = np.flatnonzero(np.diff(curves.offsets) > 0)
-    span[some] = curves.mjd[curves.offsets[some + 1] - 1] - curves.mjd[curves.offsets[some]]
-    return span
