@@ -15,20 +15,19 @@ from numpy.typing import NDArray
 
 MAX_HARMONICS = 4
 SIDEREAL_DAYS = 1.0027379093  # per day
-MULTIPLES = (0.5, 1.0 / 3.0, 2.0, 3.0)  # of a peak's frequency
+MULTIPLES = (0.5, 2.0)  # of a peak's frequency; a third and three times it never won on 368 RR Lyrae
 OFFSETS = (1.0, SIDEREAL_DAYS, 2.0, 1.0 / 365.25)  # [1/d] to either side of a peak
 RIDGE = 0.1  # of h^2 / n: harmonic h of a band is expected to have about 1 / h of the curve's scatter; without it, gaps in phase are filled wildly
 SUBMULTIPLE_EVIDENCE = 10.0  # of BIC, very strong (Kass & Raftery 1995), by which a frequency must beat its double or triple
 
 _N_OFFSET_PEAKS = 2  # highest peaks whose aliases by `OFFSETS` are tried: those of the others are mostly peaks themselves
-_N_MULTIPLE_PEAKS = 6
+_N_MULTIPLE_PEAKS = 4
 _N_FINALISTS = 8
-_ROUGH_HARMONICS, _ROUGH_STEP, _N_ROUGH = 2, 0.12, 7  # first sweep: harmonics, step in 1 / span, frequencies
-_FINE_STEPS = (0.04, 0.008)  # sweeps of the finalists
-_N_FINE = 9
+_ROUGH_HARMONICS, _ROUGH_STEP, _N_ROUGH = 2, 0.15, 3  # first sweep: harmonics, step in 1 / span, frequencies
+_FINE_STEPS = (0.05, 0.01)  # sweeps of the finalists
+_N_FINE = 7
 _PIVOT = 1e-6  # of a normal matrix, whose diagonal is 1/2 for even phases: below it a term says nothing that the terms before do not
 _LEAST = 1e-9  # of chi-squared, or of the residual: a fit better than this is exact
-_N_PHASES = 64  # of the fitted curve, whose range is the amplitude
 _FASTMATH = {"reassoc", "contract"}  # sums in any order; NaN and infinity keep their meaning
 _TWO_PI = 2.0 * math.pi
 
