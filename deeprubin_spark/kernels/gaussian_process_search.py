@@ -20,6 +20,7 @@ TOLERANCE = 5e-3  # expected gain below which a climb ends
 _SHRINK = 0.6  # of the pattern from round to round
 _REACH = 3.0  # of the model, in pattern sizes
 _CLIFF = -20.0  # value relative to the pattern's best below which the model is not bent
+_N_PASSES = 20  # over the coordinates, for the model's highest place
 _AXIAL = 2.0  # distance of a pattern's points on the axes, corners are at 1
 
 Floats = NDArray[np.float64]
@@ -120,15 +121,18 @@ def _keep_best(candidates: Floats, value: Floats, low: Floats, high: Floats, pla
             place[:] = candidates[k]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _fit_quadratic(inverse: Floats, value: Floats, top: float, gradient: Floats, hessian: Floats) -> float:
     """Least squares through a pattern's values: gradient (d,), hessian (d, d); returns its value at the centre less `top`."""
     n_free = len(gradient)
+    below = np.empty(len(value))
+    for k in range(len(value)):
+        below[k] = value[k] - top if value[k] - top > _CLIFF else _CLIFF
     centre, i, j = 0.0, 0, 0
     for c in range(len(inverse)):
         total = 0.0
         for k in range(len(value)):
-            total += inverse[c, k] * max(value[k] - top, _CLIFF)
+            total += inverse[c, k] * below[k]
         if c == 0:
             centre = total
         elif c <= n_free:
@@ -145,7 +149,7 @@ def _fit_quadratic(inverse: Floats, value: Floats, top: float, gradient: Floats,
 @njit(cache=True, nogil=True)
 def _top_of_quadratic(gradient: Floats, hessian: Floats, low: Floats, high: Floats, x: Floats) -> float:
     """Highest place of g x + x H x / 2 in a box, coordinate by coordinate from x (d,), which is moved there; returns its height."""
-    for _ in range(30):
+    for _ in range(_N_PASSES):
         moved = 0.0
         for i in range(len(x)):
             slope = gradient[i] - hessian[i, i] * x[i]
@@ -159,7 +163,7 @@ def _top_of_quadratic(gradient: Floats, hessian: Floats, low: Floats, high: Floa
                 best = high[i] if right > left else low[i]
             moved = max(moved, abs(best - x[i]))
             x[i] = best
-        if moved < 1e-3:
+        if moved < 3e-3:
             break
     height = 0.0
     for i in range(len(x)):
