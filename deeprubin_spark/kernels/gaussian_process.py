@@ -209,7 +209,7 @@ def _search(
     candidates[:, :, 2] = low[:, 2:3] + (high - low)[:, 2:3] * _STARTS[:, 2]
     candidates[:, :, 3] = math.log(WAVELENGTH_SCALE)
     values = scaled.log_posterior(chosen, candidates)
-    first = np.stack([np.where(_MUCH_JITTER == much, values, -math.inf).argmax(axis=1) for much in (False, True)])
+    first = np.stack([np.where(much == _MUCH_JITTER, values, -math.inf).argmax(axis=1) for much in (False, True)])
     rows = np.arange(len(chosen))
     best, other = values[rows, first].max(axis=0), values[rows, first].min(axis=0)
     main = np.where(values[rows, first[0]] >= values[rows, first[1]], first[0], first[1])

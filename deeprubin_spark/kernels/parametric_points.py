@@ -194,7 +194,7 @@ def _count_peaks(flux: FloatArray, weight: FloatArray, depth: float, sign: float
     """Maxima of sign * flux parted by dips of more than `depth`, the ends included; points with too large an error do not count."""
     n_peaks, rising, top, bottom = 0, True, -math.inf, math.inf
     for i in range(len(flux)):
-        if 1.0 > 2.0 * _CLEAR * depth * weight[i]:
+        if 2.0 * _CLEAR * depth * weight[i] < 1.0:
             continue
         value = sign * flux[i]
         if rising:
