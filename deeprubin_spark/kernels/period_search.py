@@ -8,7 +8,7 @@ are tried with their multiples and aliases by harmonic fits (`harmonics.py`); `p
 Every column is a function of the object's own points. A shift of all times changes none but for rounding, a factor on all fluxes and errors
 none but the two amplitudes, and the order of points at one time none but for rounding.
 
-What is not found: a period shorter than `min_period`, or longer than `max_period` or the time span; the true period of an eclipsing binary whose
+What is not found: a period shorter than `min_period`, or longer than `max_period` or twice the time span; the true period of an eclipsing binary whose
 minima the noise does not tell apart (half of it is found); and which of f and f +- 1 per day a star has that was seen at one hour each night.
 Up to `max_frequencies` frequencies all points are taken in phase. A longer grid (5 span / min_period frequencies: at 0.05 d and 10,000 that is
 any time span above 100 d) is searched in segments of time first (`periodogram.py`). On simulated sinusoids, RR Lyrae and eclipsing binaries of
@@ -54,7 +54,7 @@ _HARMONIC = "y = m + sum_h A_h cos(2 pi h f t + phi_h), of the band with most po
 _OWN = "this package"
 
 PERIOD_FEATURES: tuple[PeriodFeature, ...] = (
-    PeriodFeature("period", "d", "Best period", "1 / f of the greatest evidence", "Schwarz 1978"),
+    PeriodFeature("period", "d", "Best period; more than two thirds of the time span mean a slow trend", "1 / f of the greatest evidence", "Schwarz 1978"),
     PeriodFeature("period_second", "d", "Second best period, of another peak", "1 / f of the next greatest evidence", "Schwarz 1978"),
     PeriodFeature("period_peak_power", "1", "Power of the periodogram's highest peak", "max P(f)", "Zechmeister & Kuerster 2009"),
     PeriodFeature(
