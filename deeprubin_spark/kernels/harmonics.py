@@ -13,7 +13,8 @@ A frequency is chosen, with its H <= 4, by the Bayesian information criterion ag
 N points in all bands. Absolute residuals forgive a star that changes from cycle to cycle, and outliers. A sinusoid's periodogram confuses a
 frequency with its multiples, and with f +- 1 per day, sidereal day and year where the star was seen at about one hour or season. Each of the
 highest peaks is therefore tried together with these. Of two frequencies of which one is double or triple of the other, the lower needs an
-evidence greater by 10: it always fits as well.
+evidence greater by 10: it always fits as well. So does any frequency against a trend of less than 1.5 cycles in the time span, where that is in
+the range: seen once a night, a supernova looks like a period near a day.
 """
 
 from __future__ import annotations
