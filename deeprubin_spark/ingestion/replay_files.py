@@ -29,7 +29,7 @@ from deeprubin_spark.runs import Run
 FORMS = ("payloads", "tar")
 SCHEMA_KEY = "avro.schema"  # of the file's metadata: text of the writer's schema
 _NAMES = {"payloads": "ztf_payloads_{night:%Y%m%d}_{number:03d}.parquet", "tar": "ztf_public_{night:%Y%m%d}_{number:03d}.tar.gz"}
-_OBJECTS_A_FILE = {"payloads": 20_000, "tar": 4_000}  # of about 70 and 250 MB
+_OBJECTS_A_FILE = {"payloads": 10_000, "tar": 2_000}  # 13,000 and 2,600 alerts, of about 35 and 130 MB
 _OBJECTS_A_BATCH = 1_500  # 2,000 alerts: a row group
 _STAMPED_A_BATCH = 150  # 10 MB
 _FILE_ROW = pa.schema([("file", pa.string()), ("alerts", pa.int64()), ("known", pa.int64()), ("bytes", pa.int64())])

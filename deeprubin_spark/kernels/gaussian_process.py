@@ -49,12 +49,11 @@ from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves, has_us
 MIN_POINTS = 3
 STATUS_NAMES: tuple[str, ...] = ("ok", "too_few_points", "bad_input", "fit_failed")
 
-# The start grid: ln l across its range, ln A relative to the root mean square flux, little jitter and much.
-_GRID = np.meshgrid(np.linspace(0.0, 1.0, 8), [-0.6, 0.6], [0.0, 0.8], indexing="ij")
-_STARTS = np.stack([axis.ravel() for axis in _GRID], axis=1)
+# The start grid: ln l across its range, A the root mean square flux, no jitter and much; (S, 3), A relative.
+_STARTS = np.array([[fraction, 0.0, jitter] for jitter in (0.0, 0.8) for fraction in np.linspace(0.0, 1.0, 8)])
 _MUCH_JITTER = _STARTS[:, 2] > 0.0
-_RIVAL = 4.0  # a start with the other jitter and no more than this below the best is climbed from too
-_SIZES = np.array([0.07, 0.35, 0.7, 0.35])  # of the first pattern: of the range of ln l, of ln A, of ln(j^2 + ...), of ln s
+_RIVAL = 3.0  # a start with the other jitter and no more than this below the best is climbed from too
+_SIZES = np.array([0.06, 0.35, 0.6, 0.35])  # of the first pattern: of the range of ln l, of ln A, of ln(j^2 + ...), of ln s
 _FIXED_BANDS = quadratic_design(3, LANES)
 _FITTED_BANDS = quadratic_design(4, 2 * LANES)
 

@@ -27,6 +27,7 @@ from deeprubin_spark.kernels.gaussian_process_evidence import BAD_INPUT, FIT_FAI
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves, chosen_points, has_usable_points, latest_points
 from deeprubin_spark.kernels.model_comparison import fill_parametric_features
 from deeprubin_spark.kernels.observations import Context, History, Observations
+from deeprubin_spark.kernels.point_counts import fill_band_counts, fill_point_statistics
 from deeprubin_spark.kernels.posterior_shape import PosteriorGrid, fill_shape_features
 from deeprubin_spark.kernels.process_features import (
     fill_newest_statistics,
@@ -37,7 +38,7 @@ from deeprubin_spark.kernels.process_features import (
 from deeprubin_spark.kernels.sky import ecliptic_latitude, galactic_latitude
 from deeprubin_spark.kernels.structure_function import fill_scale_statistics
 from deeprubin_spark.kernels.upper_limits import fill_limit_statistics
-from deeprubin_spark.kernels.variability import fill_band_counts, fill_band_statistics, fill_point_statistics
+from deeprubin_spark.kernels.variability import fill_band_statistics
 
 __all__ = [
     "FEATURES",
