@@ -320,7 +320,7 @@ def _solve(
     parameters = np.column_stack([amplitude, fits.jitter / fits.scale, fits.timescale, fits.scale])
     points = curves.offsets, curves.mjd, rows, flux, noise
     for solve in (solve_two_bands, solve_bands):
-        solve(points, (n_present, *mixed), parameters, queries, tuple(answer), dual)
+        solve(points, (n_present, *mixed), parameters, queries, (answer[0], answer[1], answer[2]), dual)
     return dual
 
 
