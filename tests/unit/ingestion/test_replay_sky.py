@@ -68,7 +68,10 @@ def test_no_two_objects_are_alike(some):
 
 def test_names_and_ids_look_like_the_surveys(some):
     of, visits = some
-    assert all(name.startswith(b"ZTF") and name[3:5].isdigit() and name[5:].isalpha() and name.islower() is False for name in of.name.view("S12").ravel())
+    assert all(
+        name.startswith(b"ZTF") and name[3:5].isdigit() and name[5:].isalpha() and name.islower() is False
+        for name in of.name.view("S12").ravel()
+    )
     assert visits.candid.max() < 2**62
     assert np.array_equal(visits.candid // 10**15, visits.day - 57754)
     assert np.array_equal(nights.ztf_night(visits.jd.ravel()).astype("M8[D]"), nights.MJD_ZERO_DATE + visits.day.ravel())
@@ -145,6 +148,7 @@ def test_a_replay_knows_its_own_objects():
     ("sky", "night", "n_alerts", "says"),
     [
         (SKY, NIGHT - dt.timedelta(days=1), 10, "expected that night or a later one"),
+        (SKY, NIGHT, -1, "expected 0 alerts or more"),
         (SKY, NIGHT, 10_000_000, "more known objects, please"),
         (Sky(1, 0, 0, dt.date(2031, 1, 1)), dt.date(2031, 1, 1), 10, "2017-01-02 to 2029-08-16"),
         (Sky(1, 0, 0, NIGHT), NIGHT, 20_000_000, "leave no room for their names"),
