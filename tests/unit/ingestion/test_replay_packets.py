@@ -205,6 +205,15 @@ def test_the_same_night_again_is_the_same_bytes_and_another_replay_is_refused(tm
         replay_files.check(night)
 
 
+def test_a_night_without_alerts_is_a_file_without_packets(tmp_path):
+    for form in replay_files.FORMS:
+        night = replay_files.Night(SKY, NIGHT, 0, 0.85, form, str(ZTF_ARCHIVE / ARCHIVES["3.3"]), str(tmp_path))
+        assert replay_files.write_file(night, 0)["alerts"] == 0
+    assert pq.ParquetFile(tmp_path / "ztf_payloads_20261120_000.parquet").metadata.num_rows == 0
+    with tarfile.open(tmp_path / "ztf_public_20261120_000.tar.gz") as tar:
+        assert tar.getnames() == []
+
+
 def test_a_file_that_failed_leaves_nothing(tmp_path, monkeypatch):
     def fails(*_):
         raise OSError("disk full")

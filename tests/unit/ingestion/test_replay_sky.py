@@ -148,6 +148,7 @@ def test_a_replay_knows_its_own_objects():
     ("sky", "night", "n_alerts", "says"),
     [
         (SKY, NIGHT - dt.timedelta(days=1), 10, "expected that night or a later one"),
+        (SKY, NIGHT, -1, "expected 0 alerts or more"),
         (SKY, NIGHT, 10_000_000, "more known objects, please"),
         (Sky(1, 0, 0, dt.date(2031, 1, 1)), dt.date(2031, 1, 1), 10, "2017-01-02 to 2029-08-16"),
         (Sky(1, 0, 0, NIGHT), NIGHT, 20_000_000, "leave no room for their names"),
