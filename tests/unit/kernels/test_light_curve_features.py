@@ -18,10 +18,8 @@ from deeprubin_spark.kernels.light_curve_features import (
     Extracted,
     extract,
 )
-from deeprubin_spark.kernels.feature_catalogue import FeatureSet
 from deeprubin_spark.kernels.light_curves import LightCurves, light_curves
-from deeprubin_spark.kernels.observations import Context, History, Observations
-from deeprubin_spark.kernels.upper_limits import UpperLimits
+from deeprubin_spark.kernels.observations import Observations
 
 G, R, INFRARED = (band_index(name) for name in "gri")
 
