@@ -8,6 +8,7 @@ import pytest
 from deeprubin_spark.bands import BANDS, band_index
 from deeprubin_spark.kernels import gaussian_process as gp
 from deeprubin_spark.kernels import gaussian_process_twin as twin
+from deeprubin_spark.kernels.feature_catalogue import FeatureSet
 from deeprubin_spark.kernels.light_curve_features import (
     FEATURE_NAMES,
     FEATURES,
@@ -18,7 +19,6 @@ from deeprubin_spark.kernels.light_curve_features import (
     Extracted,
     extract,
 )
-from deeprubin_spark.kernels.feature_catalogue import FeatureSet
 from deeprubin_spark.kernels.light_curves import LightCurves, light_curves
 from deeprubin_spark.kernels.observations import Context, History, Observations
 from deeprubin_spark.kernels.upper_limits import UpperLimits
