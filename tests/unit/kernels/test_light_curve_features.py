@@ -8,6 +8,7 @@ import pytest
 from deeprubin_spark.bands import BANDS, band_index
 from deeprubin_spark.kernels import gaussian_process as gp
 from deeprubin_spark.kernels import gaussian_process_twin as twin
+from deeprubin_spark.kernels.feature_catalogue import FeatureSet
 from deeprubin_spark.kernels.light_curve_features import (
     FEATURE_NAMES,
     FEATURES,
@@ -22,6 +23,7 @@ from deeprubin_spark.kernels.light_curves import LightCurves, light_curves
 from deeprubin_spark.kernels.observations import Observations
 
 G, R, INFRARED = (band_index(name) for name in "gri")
+PERIOD_NAMES = tuple(f.name for f in FEATURES if f.group == "period")
 
 
 def extracted(curves: LightCurves) -> Extracted:
@@ -109,10 +111,10 @@ def test_the_peak_is_about_the_highest_point_of_the_plain_twins_posterior(plasti
         time, process = plasticc.mjd[rows], twin.Process(fits.amplitude[k], fits.timescale[k], jitter=fits.jitter[k])
         if fits.timescale[k] < (time[-1] - time[0]) / N_GRID:
             continue  # structure below a grid step: the features are those of the cubics between the grid times
-        dense = np.linspace(time[0], time[-1], 2001)
+        dense = np.linspace(time[0], time[-1], 501)
         curve = (time, np.array([b.wavelength for b in BANDS])[plasticc.band[rows]], plasticc.flux[rows], plasticc.flux_err[rows])
         for name, wavelength in (("g", BANDS[G].wavelength), ("r", BANDS[R].wavelength)):
-            mean, _, _ = twin.posterior(*curve, process, dense, np.full(2001, wavelength))
+            mean, _, _ = twin.posterior(*curve, process, dense, np.full(501, wavelength))
             found = sample.values[k, FEATURE_NAMES.index(f"peak_flux_{name}")]
             assert found == pytest.approx(mean.max(), abs=0.06 * np.ptp(mean))
 
@@ -224,3 +226,87 @@ def test_an_old_bad_point_spoils_a_long_history_too():
 def test_offsets_that_do_not_fit_the_points_are_refused(offsets):
     with pytest.raises(ValueError, match="light curves: offsets"):
         of_arrays(np.array(offsets, np.int64), np.arange(3.0), np.zeros(3, np.int8), np.ones(3), np.ones(3))
+
+
+def test_limits_context_and_history_reach_their_columns(plasticc):
+    n, k = plasticc.n_objects, 5
+    first = plasticc.mjd[plasticc.offsets[k]]
+    limits = UpperLimits(np.r_[np.zeros(k + 1), np.full(n - k, 1)], np.array([first - 3.0]), np.array([R]), np.array([77.0]))
+    place = np.zeros(n), np.full(n, 66.5607089), np.full(n, 0.9), np.full(n, 0.4)
+    cached = np.full((n, len(PERIOD_NAMES)), np.nan)
+    cached[k] = 9.0
+    cached[k, 0] = plasticc.offsets[k + 1] - plasticc.offsets[k]
+    known = np.zeros(len(plasticc.mjd), np.int32)
+    found = extract(Observations(plasticc, limits, Context(*place), History(known, cached)))
+    plain = extracted(plasticc)
+    changed = {
+        FEATURE_NAMES[i]
+        for i in np.flatnonzero([not np.array_equal(*pair, equal_nan=True) for pair in zip(found.values.T, plain.values.T, strict=True)])
+    }
+    context = {"abs_galactic_latitude", "abs_ecliptic_latitude", "star_score", "star_distance"}
+    told = {"n_limits_before_r", "deepest_limit_before_r", "last_limit_before_r", "limit_gap_r", "deepest_limit_r", "rise_over_limit_r"}
+    assert changed <= context | told | set(PERIOD_NAMES) and context | told <= changed
+    assert found.values[k, FEATURE_NAMES.index("limit_gap_r")] == pytest.approx(3.0)
+    assert found.values[k, FEATURE_NAMES.index("period")] == 9.0
+    assert found.values[0, FEATURE_NAMES.index("abs_ecliptic_latitude")] == pytest.approx(57.3, abs=0.1)
+
+
+def test_observations_of_different_objects_are_refused(plasticc):
+    one = curve_of([58000.0], G, [1.0], 1.0)
+    with pytest.raises(ValueError, match="observations: 1 objects expected"):
+        Observations(one, UpperLimits.none(2), Context.unknown(1))
+    with pytest.raises(ValueError, match="observations: 1 nights expected"):
+        Observations(one, UpperLimits.none(1), Context.unknown(1), History(np.zeros(2, np.int32), np.zeros((1, len(PERIOD_NAMES)))))
+
+
+def test_another_set_of_bands_is_another_tuple(plasticc_six_bands):
+    lsst = FeatureSet("six", tuple(b.name for b in BANDS))
+    found = extract(Observations.of_curves(plasticc_six_bands), lsst)
+    n = plasticc_six_bands.n_objects
+    assert found.values.shape == (n, len(lsst.features)) and found.grid_mean.shape == (n, 6, N_GRID)
+    assert np.isfinite(found.grid_mean).all() and np.isfinite(found.values[:, lsst.names.index("mean_flux_y")]).all()
+    plain = extracted(plasticc_six_bands)
+    np.testing.assert_array_equal(found.grid_mean[:, 1:3], plain.grid_mean)
+    own = [name for name in FEATURE_NAMES if name.endswith(("_g", "_r")) and not name.startswith(("bazin", "spm", "flare", "dip"))]
+    columns = [lsst.names.index(name) for name in own], [FEATURE_NAMES.index(name) for name in own]
+    np.testing.assert_array_equal(found.values[:, columns[0]], plain.values[:, columns[1]])
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e-3, 3.0, 1e30])
+def test_any_unit_of_flux_gives_the_same_scale_free_features(plasticc, sample, factor):
+    """But for what a search ends on or a threshold decides, which rounding may move for a few objects."""
+    other = of_arrays(plasticc.offsets, plasticc.mjd, plasticc.band, factor * plasticc.flux, factor * plasticc.flux_err)
+    np.testing.assert_array_equal(other.status, sample.status)
+    for i, f in enumerate(FEATURES):
+        expected = sample.values[:, i] * (1.0 if f.scale_free else factor)
+        assert (np.isfinite(expected) == np.isfinite(other.values[:, i])).mean() > 0.9, f.name
+        same = np.isclose(other.values[:, i], expected, rtol=1e-4, atol=1e-6 * (1.0 if f.scale_free else factor), equal_nan=True)
+        assert same.mean() > 0.85, f.name
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6])
+def test_one_point_two_and_three_are_described_as_far_as_they_go(n):
+    found = of_one(58000.0 + np.arange(n), np.resize([G, R], n), 100.0 + 10.0 * np.arange(n), 5.0)
+    assert status(found) == ("ok" if n >= 3 else "too_few_points")
+    assert feature(found, "duration") == n - 1.0 and feature(found, "n_g") + feature(found, "n_r") == n
+    assert feature(found, "mean_flux_g") == 100.0 + 10.0 * np.arange(0, n, 2).mean()
+    assert np.isfinite(feature(found, "last_flux_g")) == (n >= 3) and not np.isinf(found.values).any()
+
+
+def test_a_pulsators_period_is_among_its_features():
+    rng = np.random.default_rng(8)
+    mjd = 58000.0 + np.sort(rng.uniform(0.0, 60.0, 80))
+    flux = 1000.0 * np.sin(2.0 * np.pi * mjd / 0.61) + 20.0 * rng.normal(size=80)
+    found = of_one(mjd, np.resize([G, R], 80), flux, 20.0)
+    assert feature(found, "period") == pytest.approx(0.61, rel=1e-3) and feature(found, "period_n_known") == 80.0
+    assert feature(found, "period_amplitude_r") == pytest.approx(1000.0, rel=0.05)
+
+
+def test_a_supernovas_shape_is_preferred_to_a_constant():
+    time = np.arange(0.0, 100.0, 1.5)
+    band = np.resize([G, R], len(time))
+    rng = np.random.default_rng(9)
+    rise, fall = 1.0 / (1.0 + np.exp(-(time - 30.0) / 3.0)), np.exp(-(time - 30.0) / 25.0)
+    found = of_one(58000.0 + time, band, 1500.0 * rise * fall + 10.0 * rng.normal(size=len(time)), 10.0)
+    assert feature(found, "delta_bic_bazin") < feature(found, "delta_bic_constant") - 1000.0
+    assert feature(found, "bazin_fall_time_r") == pytest.approx(25.0, rel=0.2)
