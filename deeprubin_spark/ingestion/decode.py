@@ -141,7 +141,7 @@ class Decoder:
         except IncompleteError:
             pass
         finally:
-            for part in [found] if writer.codec == "null" else [[entry] for entry in found]:
+            for part in [found] if writer.codec == "null" and found else [[entry] for entry in found]:
                 yield from self._blocks(writer.program, packets, part)
         return position + at, n_records
 
