@@ -56,7 +56,7 @@ def test_a_detection_is_five_sigma_from_zero_and_its_magnitude_is_its_flux(some)
     np.testing.assert_allclose(visits.magpsf[seen], 31.4 - 2.5 * np.log10(np.abs(visits.flux[seen])), atol=1e-5)
     np.testing.assert_allclose(visits.sigmapsf[seen], 1.0857362 * visits.flux_err[seen] / np.abs(visits.flux[seen]), rtol=1e-5)
     assert visits.sigmapsf[seen].max() < 0.218
-    assert 12.0 < visits.magpsf[seen].min() and visits.magpsf[seen].max() < 22.5
+    assert visits.magpsf[seen].min() > 12.0 and visits.magpsf[seen].max() < 22.5
 
 
 def test_no_two_objects_are_alike(some):
