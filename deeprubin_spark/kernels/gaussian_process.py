@@ -35,13 +35,13 @@ _LoopArguments = tuple[NDArray[np.int64], FloatArray, NDArray[np.int8], FloatArr
 class Fits:
     """Most probable parameters of B objects; NaN unless status is `OK`.
 
-    amplitude : (B,) [nJy]      timescale : (B,) [d]      log_likelihood : (B,) natural log of the density of the fluxes, per nJy^n
+    amplitude : (B,) [nJy]      timescale : (B,) [d]      log_evidence : (B,) natural log of the density of the fluxes, per nJy^n
     log_posterior : (B,) the same plus the log prior on ln l      scale : (B,) [nJy], unit of the fit      status : (B,) int8
     """
 
     amplitude: FloatArray
     timescale: FloatArray
-    log_likelihood: FloatArray
+    log_evidence: FloatArray
     log_posterior: FloatArray
     scale: FloatArray
     status: NDArray[np.int8]
@@ -127,18 +127,29 @@ def posterior_mean(
     return mean
 
 
+@dataclass(frozen=True)
+class Posterior:
+    """Posterior of the noise-free flux: mean and standard deviation [nJy], change of the mean with time [nJy / d]; (Q, W) each."""
+
+    mean: FloatArray
+    sd: FloatArray
+    slope: FloatArray
+
+
 def posterior(
     curves: LightCurves, fits: Fits, query_offsets: NDArray[np.int64], query_mjd: FloatArray, wavelengths: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Posterior mean and standard deviation of the noise-free flux; queries as in `posterior_mean`.
+) -> Posterior:
+    """Posterior mean, its slope, and standard deviation of the noise-free flux; queries as in `posterior_mean`.
 
-    m = k^T K^-1 F,    s^2 = A^2 - k^T K^-1 k.    Returns (mean, sd) : (Q, W) [nJy]
+    m = k^T K^-1 F,    s^2 = A^2 - k^T K^-1 k,    slope by central differences over 2e-3 d
     """
     mean = np.full((len(query_mjd), len(wavelengths)), np.nan)
     sd = np.full_like(mean, np.nan)
     query = np.asarray(query_offsets, np.int64), np.asarray(query_mjd, np.float64)
     posterior_objects(*_arguments(curves), band_correlation(wavelengths), _parameters(fits), *query, mean, sd)
-    return mean, sd
+    weights = data_weights(curves, fits)
+    later, earlier = (posterior_mean(curves, fits, weights, query[0], query[1] + step, wavelengths) for step in (1e-3, -1e-3))
+    return Posterior(mean, sd, (later - earlier) / 2e-3)
 
 
 def _arguments(curves: LightCurves) -> _LoopArguments:

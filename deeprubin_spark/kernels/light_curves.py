@@ -67,6 +67,14 @@ def light_curves(
     )
 
 
+def chosen_points(curves: LightCurves, chosen: NDArray[np.bool_]) -> LightCurves:
+    """The chosen points (N,) of each object; an object may be left without."""
+    if chosen.all():
+        return curves
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(chosen)])[curves.offsets]
+    return LightCurves(offsets, curves.mjd[chosen], curves.band[chosen], curves.flux[chosen], curves.flux_err[chosen])
+
+
 def latest_points(curves: LightCurves, max_points: int) -> LightCurves:
     """The last `max_points` points of each object (its rows are sorted by time): tonight's light first, however long the history."""
     counts = np.minimum(np.diff(curves.offsets), max_points)

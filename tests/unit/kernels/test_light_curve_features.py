@@ -119,7 +119,7 @@ def test_the_evidence_is_that_of_flux_in_units_of_its_error(plasticc, sample):
     fits = gp.fit(plasticc)
     for k in (0, 9, 27):
         rows = slice(plasticc.offsets[k], plasticc.offsets[k + 1])
-        log_density = fits.log_likelihood[k] + np.log(plasticc.flux_err[rows]).sum()
+        log_density = fits.log_evidence[k] + np.log(plasticc.flux_err[rows]).sum()
         assert sample.values[k, FEATURE_NAMES.index("gp_nll_per_obs")] == pytest.approx(-log_density / (rows.stop - rows.start))
 
 
