@@ -22,7 +22,7 @@ from deeprubin_spark.kernels.band_pairs import fill_pair_statistics
 from deeprubin_spark.kernels.damped_random_walk import fill_walk_statistics
 from deeprubin_spark.kernels.feature_catalogue import FEATURE_BANDS, FEATURE_NAMES, FEATURES, ZTF_GR, Feature, FeatureSet
 from deeprubin_spark.kernels.gaussian_process import STATUS_NAMES, Fits
-from deeprubin_spark.kernels.gaussian_process_fit import BAD_INPUT, FIT_FAILED, OK
+from deeprubin_spark.kernels.gaussian_process_evidence import BAD_INPUT, FIT_FAILED, OK
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves, chosen_points, has_usable_points, latest_points
 from deeprubin_spark.kernels.model_comparison import fill_parametric_features
 from deeprubin_spark.kernels.observations import Context, Observations

@@ -1,0 +1,58 @@
+"""What a light curve says before any fit: the flux scale that is the unit of the fit, and the shortest timescale its cadence can show.
+
+Offsets (B + 1,), mjd, flux and flux_err (N,) are those of `LightCurves`; every object is computed by itself.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+TIMESCALE_MIN, TIMESCALE_MAX = 0.1, 1000.0  # [d]
+FLOOR_MAX = 500.0  # [d] highest floor: leaves the fit a factor 2 of freedom
+EPOCH_GAP = 0.5  # [d] points closer than this belong to one epoch (same night) and say nothing about the cadence
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scale_objects(offsets: Rows, flux: Floats, flux_err: Floats, scale: Floats) -> None:
+    """`gaussian_process.flux_scale` of each object; weights relative to its smallest error, so that no unit of flux overflows."""
+    for k in range(len(scale)):
+        first, end = offsets[k], offsets[k + 1]
+        if first == end:
+            continue
+        smallest = flux_err[first:end].min()
+        total, weighted = 0.0, 0.0
+        for i in range(first, end):
+            weight = (smallest / flux_err[i]) ** 2
+            total += weight
+            weighted += weight * (flux[i] / smallest) ** 2 + 1.0
+        scale[k] = smallest * math.sqrt(weighted / total)
+
+
+@njit(cache=True, nogil=True)
+def timescale_floor(mjd: Floats) -> float:
+    """Twice the median gap between epochs, within [TIMESCALE_MIN, FLOOR_MAX] [d]; mjd (n,) ascending."""
+    gaps = np.full(len(mjd), math.inf)
+    n_gaps = 0
+    for i in range(1, len(mjd)):
+        if mjd[i] - mjd[i - 1] > EPOCH_GAP:
+            gaps[n_gaps] = mjd[i] - mjd[i - 1]
+            n_gaps += 1
+    if n_gaps == 0:
+        return TIMESCALE_MIN
+    gaps.sort()
+    twice_median = gaps[(n_gaps - 1) // 2] + gaps[n_gaps // 2]
+    return float(min(max(twice_median, TIMESCALE_MIN), FLOOR_MAX))
+
+
+@njit(cache=True, nogil=True)
+def floor_objects(offsets: Rows, mjd: Floats, floor: Floats) -> None:
+    """`timescale_floor` of each object."""
+    for k in range(len(floor)):
+        floor[k] = timescale_floor(mjd[offsets[k] : offsets[k + 1]])
