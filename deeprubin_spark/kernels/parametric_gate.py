@@ -1,7 +1,8 @@
 """Which light curves a parametric model could matter to, from a few facts about the points: a fit of the others would be time lost.
 
 A model of one event is worth fitting to points that show one: one band varies significantly, its brightest (or faintest) point stands out, and
-flux passes the middle between brightest and faintest once up and once down. Pulsators, most quasars and noise are none of these.
+flux passes the middle between brightest and faintest once up and once down. Pulsators, most quasars and noise are none of these. The models of a
+new source (`spm`, `blackbody`) have no baseline: there the swing must be above the reference's flux more than below it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from deeprubin_spark.kernels.parametric_points import (
     N_HIGH,
     N_PEAKS,
     N_TROUGHS,
+    PEAK_FLUX,
     PEAK_SNR,
+    TROUGH_FLUX,
     TROUGH_SNR,
     Segments,
 )
@@ -68,5 +71,6 @@ def shows_event(points: Segments) -> Mask:
     is_long = rises & (facts[..., N_HIGH] >= EVENT_POINTS)
     is_short = rises & (facts[..., HIGH_LAST] - facts[..., HIGH_FIRST] <= FLARE_LONGEST)
     is_dip = falls & (count - facts[..., N_HIGH] <= DIP_SHARE * count)
-    by_model = {"flare": is_short, "dip": is_dip}
+    is_new = is_long & (facts[..., PEAK_FLUX] > -facts[..., TROUGH_FLUX])
+    by_model = {"spm": is_new, "blackbody": is_new, "flare": is_short, "dip": is_dip}
     return np.stack([by_model.get(model, is_long).any(axis=1) for model in MODELS], axis=1)

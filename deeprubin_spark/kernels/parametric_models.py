@@ -22,7 +22,6 @@ from deeprubin_spark.kernels.parametric_supernovae import evaluate_blackbody, ev
 
 AMPLITUDE_RANGE = 10.0  # largest amplitude in units of the range of a band's points
 BOLOMETRIC_RANGE = 1000.0  # the same for a bolometric flux, of which a band may see little
-
 Mask = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 

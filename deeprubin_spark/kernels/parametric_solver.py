@@ -21,10 +21,10 @@ from deeprubin_spark.kernels.light_curves import FloatArray
 IntArray = NDArray[np.int64]
 Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]  # of a `Trial`, in its order
 
-MAX_STEPS = 30
-_FIRST_DAMPING, _LEAST_DAMPING = 1e-2, 1e-8
-_EASIER, _HARDER = 0.2, 5.0
-_TOLERANCE, _RELATIVE_TOLERANCE = 1e-3, 1e-4  # of chi2: a step that gains less ends the search
+SHORT_SEARCH, LONG_SEARCH = 8, 60  # steps
+_FIRST_DAMPING, _LEAST_DAMPING = 0.1, 1e-8
+_EASIER, _HARDER = 0.3, 3.0
+_TOLERANCE, _RELATIVE_TOLERANCE = 1e-3, 1e-5  # of chi2: a step that gains less ends the search
 _SMALLEST_STEP = 1e-5  # [d], or of a logarithm: a refused step this short ends the search
 _NOTHING = 1e-12  # of the largest: a diagonal element this small belongs to a parameter without effect, which is held
 
@@ -60,28 +60,38 @@ Evaluate = Callable[[IntArray, Trial], None]  # fills all but the parameters, fo
 
 
 def minimise(evaluate: Evaluate, starts: FloatArray, low: FloatArray, high: FloatArray, n_linear: int) -> Trial:
-    """The least chi2 found between the bounds, from the best of several starting points.
+    """The least chi2 found between the bounds: a short search in each of C regions, from the best of its G starting points, then a long one.
 
-    starts : (T, G, P)      low, high : (T, P); equal where a parameter is fixed
+    starts : (T, C, G, P)      low, high : (T, P); equal where a parameter is fixed
     """
-    todo = np.arange(len(starts))
-    if len(todo) == 0:
-        return Trial.at(starts[:, 0], n_linear)
-    best, trial = (Trial.at(np.clip(starts[:, 0], low, high), n_linear) for _ in range(2))
-    for start in range(starts.shape[1]):
-        np.clip(starts[:, start], low, high, out=trial.parameters)
-        evaluate(todo, trial)
-        _keep_better(todo, trial.arrays(), best.arrays())
-    damping = np.full(len(starts), _FIRST_DAMPING)
-    for _ in range(MAX_STEPS):
+    best, trial, climber = (Trial.at(starts[:, 0, 0].copy(), n_linear) for _ in range(3))
+    if len(starts) == 0:
+        return best
+    everyone = np.arange(len(starts))
+    for region in range(starts.shape[1]):
+        climber.chi2[:] = np.inf
+        for start in range(starts.shape[2]):
+            np.clip(starts[:, region, start], low, high, out=trial.parameters)
+            evaluate(everyone, trial)
+            _keep_better(everyone, trial.arrays(), climber.arrays())
+        if starts.shape[1] > 1:
+            _climb(evaluate, low, high, climber, trial, SHORT_SEARCH)
+        _keep_better(everyone, climber.arrays(), best.arrays())
+    _climb(evaluate, low, high, best, trial, LONG_SEARCH)
+    return best
+
+
+def _climb(evaluate: Evaluate, low: FloatArray, high: FloatArray, best: Trial, trial: Trial, n_steps: int) -> None:
+    """Take `best` down to a minimum of chi2, or so many steps towards it; `trial` is room for them."""
+    todo, damping = np.arange(len(low)), np.full(len(low), _FIRST_DAMPING)
+    for _ in range(n_steps):
         _propose(todo, low, high, damping, best.arrays(), trial.parameters)
         evaluate(todo, trial)
-        is_active = np.zeros(len(starts), np.bool_)
+        is_active = np.zeros(len(low), np.bool_)
         _judge(todo, trial.arrays(), best.arrays(), damping, is_active)
         todo = np.flatnonzero(is_active)
         if len(todo) == 0:
             break
-    return best
 
 
 @njit(cache=True, nogil=True)

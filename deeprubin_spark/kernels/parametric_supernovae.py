@@ -49,33 +49,35 @@ def _exp(x: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
-def _spm(time: FloatArray, weight: FloatArray, p: FloatArray, first: FloatArray, second: FloatArray) -> None:
-    """The two shapes, each with its derivatives by p = (t0, ln gamma, ln rise, ln fall): first, second (5, n), times the weight.
+def _spm(time: FloatArray, flux: FloatArray, weight: FloatArray, p: FloatArray, rows: FloatArray, other: FloatArray) -> None:
+    """Both shapes, the flux, and the shapes' derivatives by p = (t0, ln gamma, ln rise, ln fall), times the weight.
 
+    rows (7, n): phi_1, phi_2, y, phi_1j      other (4, n): phi_2j
     phi_1 = q ((1 - s) + e s), phi_2 = q (1 - x / gamma) (1 - s); x = t - t0, z = x - gamma,
     q = 1 / (1 + e^(-x / rise)), s = 1 / (1 + e^(-z / 3 d)), e = e^(-z / fall)
     """
-    plateau, rise, fall = math.exp(p[1]), math.exp(-p[2]), math.exp(-p[3])
+    plateau, rise_rate, fall_rate = math.exp(p[1]), math.exp(-p[2]), math.exp(-p[3])
     for i in range(len(time)):
         x = time[i] - p[0]
         z = x - plateau
-        share = 1.0 / (1.0 + _exp(-x * rise))
-        on = share * weight[i]
+        share = 1.0 / (1.0 + _exp(-x * rise_rate))
         late = 1.0 / (1.0 + _exp(-z / SWITCH_TIME))
-        decay = _exp(-z * fall)
-        on_rate, late_rate = on * (1.0 - share) * rise, late * (1.0 - late) / SWITCH_TIME
-        shape, slope = 1.0 - late + decay * late, late_rate * (decay - 1.0) - decay * late * fall
-        first[0, i] = on * shape
-        first[1, i] = -(on_rate * shape + on * slope)
-        first[2, i] = -on * slope * plateau
-        first[3, i] = -on_rate * x * shape
-        first[4, i] = on * decay * late * z * fall
+        decay = _exp(-z * fall_rate)
+        on = share * weight[i]
+        on_rate, late_rate = on * (1.0 - share) * rise_rate, late * (1.0 - late) / SWITCH_TIME
+        shape, slope = 1.0 - late + decay * late, late_rate * (decay - 1.0) - decay * late * fall_rate
         early, level = 1.0 - late, 1.0 - x / plateau
-        second[0, i] = on * level * early
-        second[1, i] = -(on_rate * level * early - on * (early / plateau + level * late_rate))
-        second[2, i] = on * (x / plateau * early + level * late_rate * plateau)
-        second[3, i] = -on_rate * x * level * early
-        second[4, i] = 0.0
+        rows[0, i] = on * shape
+        rows[1, i] = on * level * early
+        rows[2, i] = flux[i] * weight[i]
+        rows[3, i] = -(on_rate * shape + on * slope)
+        rows[4, i] = -on * slope * plateau
+        rows[5, i] = -on_rate * x * shape
+        rows[6, i] = on * decay * late * z * fall_rate
+        other[0, i] = -(on_rate * level * early - on * (early / plateau + level * late_rate))
+        other[1, i] = on * (x / plateau * early + level * late_rate * plateau)
+        other[2, i] = -on_rate * x * level * early
+        other[3, i] = 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -99,33 +101,37 @@ def _mixture(a11: float, a12: float, a22: float, b1: float, b2: float, largest: 
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
-def _dot(a: FloatArray, b: FloatArray, n: int) -> float:
-    """Sum of the products of the first n."""
-    total = 0.0
-    for i in range(n):
-        total += a[i] * b[i]
-    return total
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
-def _add(a: FloatArray, factor: float, b: FloatArray, n: int) -> None:
-    """a <- a + factor b, of the first n."""
-    for i in range(n):
-        a[i] += factor * b[i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
-def _normal_equations(rows: FloatArray, residual: FloatArray, n: int, direction: int, gradient: FloatArray, normal: FloatArray) -> None:
-    """Gradient (P,) and lower normal matrix (P, P) of the rows 1 to P of `rows`, less what lies along row `direction` if that is not -1."""
-    n_parameters = len(gradient)
-    square = _dot(rows[direction], rows[direction], n) if direction >= 0 else 0.0
-    if square > 0.0:
-        for j in range(1, n_parameters + 1):
-            _add(rows[j], -_dot(rows[j], rows[direction], n) / square, rows[direction], n)
-    for j in range(n_parameters):
-        gradient[j] = _dot(rows[1 + j], residual, n)
+def _products(rows: FloatArray, first: int, end: int, n: int, gram: FloatArray) -> None:
+    """Add to gram[j, k], k <= j, the sum over the first n columns of rows j and k, for the rows j from `first` to `end`."""
+    for j in range(first, end):
         for k in range(j + 1):
-            normal[j, k] = _dot(rows[1 + j], rows[1 + k], n)
+            total = 0.0
+            for i in range(n):
+                total += rows[j, i] * rows[k, i]
+            gram[j, k] += total
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def _mix(rows: FloatArray, other: FloatArray, c1: float, c2: float, n: int) -> None:
+    """Rows 3 to 6 become D_j = c_1 phi_1j + c_2 phi_2j; they hold phi_1j, and `other` phi_2j."""
+    for j in range(SPM_PARAMETERS):
+        for i in range(n):
+            rows[3 + j, i] = c1 * rows[3 + j, i] + c2 * other[j, i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _project_spm(gram: FloatArray, c1: float, c2: float, is_capped: bool, gradient: FloatArray, normal: FloatArray) -> None:
+    """Gradient (4,) and lower normal matrix (4, 4) from the products of phi_1, phi_2, y and D; directions of coefficients on a bound stay in."""
+    a11, a12, a22 = gram[0, 0], gram[1, 0], gram[1, 1]
+    first = 1.0 / a11 if c1 > 0.0 and not is_capped else 0.0
+    rest = a22 - a12 * a12 * first
+    second = 1.0 / rest if c2 > 0.0 and not is_capped and rest > _FLAT * a22 else 0.0
+    for j in range(SPM_PARAMETERS):
+        along_j = gram[3 + j, 1] - a12 * first * gram[3 + j, 0]
+        gradient[j] = gram[3 + j, 2] - c1 * gram[3 + j, 0] - c2 * gram[3 + j, 1]
+        for k in range(j + 1):
+            along_k = gram[3 + k, 1] - a12 * first * gram[3 + k, 0]
+            normal[j, k] = gram[3 + j, 3 + k] - gram[3 + j, 0] * gram[3 + k, 0] * first - along_j * along_k * second
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -134,67 +140,53 @@ def evaluate_spm(points: Points, problems: Problems, todo: IntArray, trial: Arra
     time, flux, weight = points
     start, count, largest = problems
     parameters, chi2, gradient, normal, linear = trial
-    width = count.max()
-    first, second, residual = np.empty((5, width)), np.empty((5, width)), np.empty(width)
+    rows, other = np.empty((3 + SPM_PARAMETERS, count.max())), np.empty((SPM_PARAMETERS, count.max()))
+    gram = np.empty((3 + SPM_PARAMETERS, 3 + SPM_PARAMETERS))
     for t in todo:
-        a, n = start[t], count[t]
-        _spm(time[a : a + n], weight[a : a + n], parameters[t], first, second)
-        for i in range(n):
-            residual[i] = flux[a + i] * weight[a + i]
-        a11, a12, a22 = _dot(first[0], first[0], n), _dot(first[0], second[0], n), _dot(second[0], second[0], n)
-        c1, c2 = _mixture(a11, a12, a22, _dot(residual, first[0], n), _dot(residual, second[0], n), largest[t])
-        linear[t, 0], linear[t, 1] = c1, c2
-        _add(residual, -c1, first[0], n)
-        _add(residual, -c2, second[0], n)
-        for j in range(1, 5):
-            for i in range(n):
-                first[j, i] = c1 * first[j, i] + c2 * second[j, i]
-        is_free = c1 + c2 < largest[t]
-        if is_free and c1 > 0.0 and c2 > 0.0 and a11 > 0.0:
-            _add(second[0], -a12 / a11, first[0], n)
-            square = _dot(second[0], second[0], n)
-            if square > _FLAT * a22:
-                for j in range(1, 5):
-                    _add(first[j], -_dot(first[j], second[0], n) / square, second[0], n)
-        elif c2 > 0.0:
-            first[0, :n] = second[0, :n]
-        _normal_equations(first, residual, n, 0 if is_free else -1, gradient[t], normal[t])
-        chi2[t] = _dot(residual, residual, n)
+        a, b = start[t], start[t] + count[t]
+        gram[:] = 0.0
+        _spm(time[a:b], flux[a:b], weight[a:b], parameters[t], rows, other)
+        _products(rows, 0, 3, b - a, gram)
+        c1, c2 = _mixture(gram[0, 0], gram[1, 0], gram[1, 1], gram[2, 0], gram[2, 1], largest[t])
+        _mix(rows, other, c1, c2, b - a)
+        _products(rows, 3, 3 + SPM_PARAMETERS, b - a, gram)
+        _project_spm(gram, c1, c2, c1 + c2 >= largest[t], gradient[t], normal[t])
+        explained = c1 * (2.0 * gram[2, 0] - c1 * gram[0, 0]) + c2 * (2.0 * gram[2, 1] - c2 * gram[1, 1]) - 2.0 * c1 * c2 * gram[1, 0]
+        linear[t, 0], linear[t, 1], chi2[t] = c1, c2, max(gram[2, 2] - explained, 0.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
-def _blackbody(time: FloatArray, weight: FloatArray, wavelength: float, p: FloatArray, offset: int, rows: FloatArray) -> None:
-    """The shape and its derivatives by p = (t0, ln rise, ln fall, ln T_min, ln T_max / T_min, ln cooling time) times the weight, from column `offset` of rows (7, n) on.
+def _blackbody(time: FloatArray, flux: FloatArray, weight: FloatArray, wavelength: float, p: FloatArray, rows: FloatArray) -> None:
+    """The shape, the flux, and the shape's derivatives by p = (t0, ln rise, ln fall, ln T_min, ln T_max / T_min, ln cooling), times the weight.
 
-    phi = b(t) r(T), b = 1 / (e^(-x / rise) + e^(x / fall)), x = t - t0, T = T_min + (T_max - T_min) g, g = 1 / (1 + e^(x / cooling));
-    r = pi B_nu(T) nu_0 / (sigma T^4) = (15 / pi^4) y_0^-1 ... see `parametric.py`, d ln r / d ln T = y e^y / (e^y - 1) - 4, y = h nu / (k T)
+    rows (8, n): phi, y, phi_j      phi = b r, b = 1 / (e^(-x / rise) + e^(x / fall)), x = t - t0,
+    r = pi B_nu(T) nu_0 / (sigma T^4) = 15 / pi^4 (lambda_0 / lambda)^3 y_0^4 / (e^y - 1), y = h c / (lambda k T), y_0 that of lambda_0,
+    T = T_min (1 + (T_max / T_min - 1) g), g = 1 / (1 + e^(x / cooling)), d ln r / d ln T = y e^y / (e^y - 1) - 4
     """
-    rise, fall, cooling = math.exp(-p[1]), math.exp(-p[2]), math.exp(-p[5])
+    rise_rate, fall_rate, cooling_rate = math.exp(-p[1]), math.exp(-p[2]), math.exp(-p[5])
     coldest, excess = math.exp(p[3]), math.exp(p[4]) - 1.0
     ratio = REFERENCE_WAVELENGTH / wavelength
     factor = 15.0 / math.pi**4 * ratio * ratio * ratio
     for i in range(len(time)):
         x = time[i] - p[0]
-        u, v = _exp(-x * rise), _exp(x * fall)
-        hot = 1.0 / (1.0 + _exp(x * cooling))
+        u, v = _exp(-x * rise_rate), _exp(x * fall_rate)
+        hot = 1.0 / (1.0 + _exp(x * cooling_rate))
         warmth = 1.0 + excess * hot
         inverse = 1.0 / (coldest * warmth)
-        y = RADIATION_CONSTANT / wavelength * inverse
-        unit = RADIATION_CONSTANT / REFERENCE_WAVELENGTH * inverse
-        photon = _exp(y)
-        light = weight[i] / (u + v)
-        flux = light * factor * (unit * unit) * (unit * unit) / (photon - 1.0)
-        by_temperature = flux * (y * photon / (photon - 1.0) - 4.0)
+        energy, unit = RADIATION_CONSTANT / wavelength * inverse, RADIATION_CONSTANT / REFERENCE_WAVELENGTH * inverse
+        boltzmann = _exp(energy)
+        shape = weight[i] * factor * (unit * unit) * (unit * unit) / ((u + v) * (boltzmann - 1.0))
+        by_temperature = shape * (energy * boltzmann / (boltzmann - 1.0) - 4.0)
         by_hot = by_temperature * excess / warmth * hot * (1.0 - hot)
-        column = offset + i
-        brightening = flux / (u + v)
-        rows[0, column] = flux
-        rows[1, column] = brightening * (v * fall - u * rise) + by_hot * cooling
-        rows[2, column] = -brightening * u * x * rise
-        rows[3, column] = brightening * v * x * fall
-        rows[4, column] = by_temperature
-        rows[5, column] = by_temperature * (excess + 1.0) * hot / warmth
-        rows[6, column] = by_hot * x * cooling
+        by_light = shape / (u + v)
+        rows[0, i] = shape
+        rows[1, i] = flux[i] * weight[i]
+        rows[2, i] = by_light * (v * fall_rate - u * rise_rate) + by_hot * cooling_rate
+        rows[3, i] = -by_light * u * x * rise_rate
+        rows[4, i] = by_light * v * x * fall_rate
+        rows[5, i] = by_temperature
+        rows[6, i] = by_temperature * (excess + 1.0) * hot / warmth
+        rows[7, i] = by_hot * x * cooling_rate
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -203,23 +195,19 @@ def evaluate_blackbody(points: Points, problems: Problems, wavelength: FloatArra
     time, flux, weight = points
     start, count, largest = problems
     parameters, chi2, gradient, normal, linear = trial
-    width = count.sum(axis=1).max()
-    rows, residual = np.empty((1 + BLACKBODY_PARAMETERS, width)), np.empty(width)
+    n_rows = 2 + BLACKBODY_PARAMETERS
+    rows, gram = np.empty((n_rows, count.max())), np.empty((n_rows, n_rows))
     for t in todo:
-        n = 0
+        gram[:] = 0.0
         for s in range(start.shape[1]):
             a, b = start[t, s], start[t, s] + count[t, s]
-            _blackbody(time[a:b], weight[a:b], wavelength[s], parameters[t], n, rows)
-            for i in range(b - a):
-                residual[n + i] = flux[a + i] * weight[a + i]
-            n += b - a
-        square = _dot(rows[0], rows[0], n)
-        free = _dot(residual, rows[0], n) / square if square > 0.0 else 0.0
+            _blackbody(time[a:b], flux[a:b], weight[a:b], wavelength[s], parameters[t], rows)
+            _products(rows, 0, n_rows, b - a, gram)
+        free = gram[1, 0] / gram[0, 0] if gram[0, 0] > 0.0 else 0.0
         c = min(max(free, 0.0), largest[t])
-        linear[t, 0] = c
-        _add(residual, -c, rows[0], n)
-        for j in range(1, 1 + BLACKBODY_PARAMETERS):
-            for i in range(n):
-                rows[j, i] *= c
-        _normal_equations(rows, residual, n, 0 if c == free else -1, gradient[t], normal[t])
-        chi2[t] = _dot(residual, residual, n)
+        taken_out = 1.0 / gram[0, 0] if c == free and c > 0.0 else 0.0
+        for j in range(BLACKBODY_PARAMETERS):
+            gradient[t, j] = c * (gram[2 + j, 1] - c * gram[2 + j, 0])
+            for k in range(j + 1):
+                normal[t, j, k] = c * c * (gram[2 + j, 2 + k] - gram[2 + j, 0] * gram[2 + k, 0] * taken_out)
+        linear[t, 0], chi2[t] = c, max(gram[1, 1] - c * (2.0 * gram[1, 0] - c * gram[0, 0]), 0.0)
