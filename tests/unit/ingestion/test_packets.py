@@ -8,10 +8,11 @@ import io
 
 import fastavro
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from deeprubin_spark.ingestion.archive import sources
-from deeprubin_spark.ingestion.packets import ROW_ARROW, Wanted, read_packets
+from deeprubin_spark.ingestion.packets import ALERT, ROW_ARROW, Wanted, read_packets, unpack
 from tests.unit.ingestion.ztf_packets import NIGHT_3_0, ZTF, ZTF_ARCHIVE, packets, rewritten, tar_gz
 
 NIGHT = dt.date(2018, 8, 19)
@@ -23,8 +24,17 @@ def rows_of(*paths, nights=(NIGHT,), programids=(1,), cutouts="drop"):
     found = sources([str(path) for path in paths], nights)
     wanted = Wanted(frozenset(nights), nights[0], frozenset(programids), cutouts)
     batches = list(read_packets([found], wanted)(iter([pa.record_batch({"id": [0]})])))
-    assert all(batch.schema == ROW_ARROW and batch.num_rows <= 150 for batch in batches)
-    return pa.Table.from_batches(batches, ROW_ARROW).to_pylist()
+    assert all(batch.schema == ROW_ARROW and batch.num_rows <= 512 for batch in batches)
+    rows = pa.Table.from_batches(batches, ROW_ARROW)
+    packed = pa.record_batch({"alerts": rows.filter(pc.equal(rows["outcome"], "batch"))["alerts"].combine_chunks()})
+    alerts = pa.Table.from_batches(unpack([c.name for c in ALERT])([packed]), pa.schema([c.arrow_field() for c in ALERT])).to_pylist()
+    kept = [row for row in rows.to_pylist() if row["outcome"] == "kept"]
+    assert sorted(map(about, kept)) == sorted(map(about, alerts))
+    return [row | {"outcome": "kept"} for row in alerts] + [row for row in rows.to_pylist() if row["outcome"] not in ("batch", "kept")]
+
+
+def about(row):
+    return [row[name] for name in ("ordinal", "sequence", "night", "candid")]
 
 
 def outcomes(rows):
@@ -47,7 +57,7 @@ def test_a_clean_night_is_kept_whole():
     assert outcomes(rows) == {"kept": 30, "source": 1}
     assert only(rows, "source")["sequence"] == 30
     assert {row["member"] for row in rows if row["outcome"] == "kept"} == set(PACKETS)
-    assert all(row["science"] is None for row in rows)
+    assert all(row["science"] is None for row in rows if row["outcome"] == "kept")
 
 
 def test_other_programmes_are_excluded_unless_asked_for(tmp_path):
