@@ -1,4 +1,8 @@
-"""Two neighbouring bands of one object: how they vary together, and their colour. F_i flux, e_i error, M_b weighted mean of band b."""
+"""Two neighbouring bands of one object: how they vary together, and their colour.
+
+Pairs of points are made in order of time: the earliest points of both bands that are left are one if they lie within `PAIR_WINDOW`, else
+the earlier of them is in none. Formulas stand in the feature catalogue.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from numpy.typing import NDArray
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves
 
 PAIR_STATISTICS: tuple[str, ...] = ("stetson_j", "stetson_i", "mean_colour", "peak_colour")
-PAIR_WINDOW = 0.5  # [d] points of two bands closer than this are a pair: the same night's
+PAIR_WINDOW = 0.5  # [d] points of two bands no further apart than this may be a pair: the same night's
 
 _N = len(PAIR_STATISTICS)
 
@@ -43,12 +47,12 @@ def plain_pair_statistics(mjd: FloatArray, is_red: NDArray[np.bool_], flux: Floa
         deviations[own] = (flux[own] - mean) / flux_err[own]
         magnitudes.append(-2.5 * np.log10(flux[own & (flux > 0.0)]))
     corrections = [np.sqrt(n / (n - 1)) for n in ((~is_red).sum(), is_red.sum())]
-    products, i = [], 0
-    while i < len(mjd) - 1:
-        is_pair = is_red[i] != is_red[i + 1] and mjd[i + 1] - mjd[i] <= PAIR_WINDOW
-        if is_pair:
-            products.append(deviations[i] * deviations[i + 1])
-        i += 2 if is_pair else 1
+    (blue, red), products = (np.flatnonzero(own) for own in (~is_red, is_red)), []
+    while len(blue) and len(red):
+        gap = mjd[red[0]] - mjd[blue[0]]
+        if abs(gap) <= PAIR_WINDOW:
+            products.append(deviations[blue[0]] * deviations[red[0]])
+        blue, red = (rest[int(drop) :] for rest, drop in ((blue, gap >= -PAIR_WINDOW), (red, gap <= PAIR_WINDOW)))
     values = [np.nan] * 4
     if products:
         stetson = np.array(products) * corrections[0] * corrections[1]
@@ -61,40 +65,49 @@ def plain_pair_statistics(mjd: FloatArray, is_red: NDArray[np.bool_], flux: Floa
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mean(band: Bands, flux: FloatArray, flux_err: FloatArray, wanted: int) -> tuple[int, float]:
-    """Number of points in a band and their mean weighted by 1 / e^2."""
-    n, smallest, weights, weighted = 0, math.inf, 0.0, 0.0
+def _mean(flux: FloatArray, flux_err: FloatArray) -> float:
+    """Mean flux weighted by 1 / e^2."""
+    weights, weighted = 0.0, 0.0
     for i in range(len(flux)):
-        if band[i] == wanted:
-            smallest = min(smallest, flux_err[i])
+        ratio = flux_err[0] / flux_err[i]
+        weights += ratio * ratio
+        weighted += ratio * ratio * flux[i]
+    return weighted / weights
+
+
+@njit(cache=True, nogil=True)
+def _magnitudes(flux: FloatArray) -> tuple[float, float]:
+    """Mean and brightest magnitude, on an arbitrary zero point, of a band's points of positive flux; NaN without."""
+    n, total, product, highest = 0, 0.0, 1.0, 0.0
     for i in range(len(flux)):
-        if band[i] == wanted:
-            weight = (smallest / flux_err[i]) ** 2
-            n, weights, weighted = n + 1, weights + weight, weighted + weight * flux[i]
-    return n, weighted / weights
+        if flux[i] > 0.0:
+            n, product, highest = n + 1, product * flux[i], max(highest, flux[i])
+            if n % 4 == 0:  # a logarithm for four fluxes: their product stays a double for fluxes of 1e-75 to 1e75
+                total, product = total + math.log10(product), 1.0
+    if n == 0:
+        return math.nan, math.nan
+    return -2.5 * (total + math.log10(product)) / n, -2.5 * math.log10(highest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _stetson(mjd: FloatArray, band: Bands, flux: FloatArray, flux_err: FloatArray, blue: int, red: int, row: FloatArray) -> None:
-    """Stetson's J and I of the pairs of consecutive points in the two bands, each point in one pair at most, into row[:2]."""
-    n_blue, blue_mean = _mean(band, flux, flux_err, blue)
-    n_red, red_mean = _mean(band, flux, flux_err, red)
-    if n_blue < 2 or n_red < 2:
-        return
+def _stetson(time: FloatArray, deviation: FloatArray, n_blue: int, n_red: int, blue: int, row: FloatArray) -> None:
+    """Stetson's J and I of two bands with two points or more into row[:2].
+
+    time, deviation from the mean in errors : (2, room), the blue band in row `blue` (0 or 1), the red one in the other
+    """
     correction = math.sqrt(n_blue / (n_blue - 1.0) * (n_red / (n_red - 1.0)))
-    n_pairs, roots, products, open_band, open_time, open_deviation = 0, 0.0, 0.0, -1, 0.0, 0.0
-    for i in range(len(mjd)):
-        if band[i] != blue and band[i] != red:
-            continue
-        deviation = (flux[i] - (blue_mean if band[i] == blue else red_mean)) / flux_err[i]
-        if open_band >= 0 and open_band != band[i] and mjd[i] - open_time <= PAIR_WINDOW:
-            product = deviation * open_deviation
-            n_pairs += 1
-            products += product
+    red, n_pairs, roots, products, i, j = 1 - blue, 0, 0.0, 0.0, 0, 0
+    while i < n_blue and j < n_red:
+        gap = time[red, j] - time[blue, i]
+        if abs(gap) <= PAIR_WINDOW:
+            product = deviation[blue, i] * deviation[red, j]
+            n_pairs, products = n_pairs + 1, products + product
             roots += math.copysign(math.sqrt(abs(product) * correction), product)
-            open_band = -1
+            i, j = i + 1, j + 1
+        elif gap > 0.0:
+            i += 1
         else:
-            open_band, open_time, open_deviation = band[i], mjd[i], deviation
+            j += 1
     if n_pairs > 0:
         row[0] = roots / n_pairs
     if n_pairs > 1:
@@ -102,28 +115,28 @@ def _stetson(mjd: FloatArray, band: Bands, flux: FloatArray, flux_err: FloatArra
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _magnitudes(band: Bands, flux: FloatArray, wanted: int) -> tuple[float, float]:
-    """Mean and brightest magnitude, on an arbitrary zero point, of a band's points of positive flux; NaN without."""
-    n, total, highest = 0, 0.0, 0.0
-    for i in range(len(flux)):
-        if band[i] == wanted and flux[i] > 0.0:
-            n, total, highest = n + 1, total + math.log10(flux[i]), max(highest, flux[i])
-    if n == 0:
-        return math.nan, math.nan
-    return -2.5 * total / n, -2.5 * math.log10(highest)
-
-
-@njit(cache=True, nogil=True)
 def _pair_objects(
     offsets: Rows, mjd: FloatArray, band: Bands, flux: FloatArray, flux_err: FloatArray, bands: Bands, out: FloatArray, column: int
 ) -> None:
     """`pair_statistics` of every object and pair; out (B, F)."""
+    room = 1  # every point is written before it is known to belong to the band
     for k in range(len(out)):
-        first, end = offsets[k], offsets[k + 1]
-        for p in range(len(bands) - 1):
-            blue, red = bands[p], bands[p + 1]
-            row = out[k, column + p * _N : column + (p + 1) * _N]
-            _stetson(mjd[first:end], band[first:end], flux[first:end], flux_err[first:end], blue, red, row)
-            blue_mean, blue_peak = _magnitudes(band[first:end], flux[first:end], blue)
-            red_mean, red_peak = _magnitudes(band[first:end], flux[first:end], red)
-            row[2], row[3] = blue_mean - red_mean, blue_peak - red_peak
+        room = max(room, offsets[k + 1] - offsets[k] + 1)
+    time, deviation, f, e = np.empty((2, room)), np.empty((2, room)), np.empty(room), np.empty(room)
+    for k in range(len(out)):
+        last_n, last_mean, last_peak = 0, math.nan, math.nan
+        for w in range(len(bands)):
+            own, n = w % 2, 0  # a band and the one before it take turns
+            for i in range(offsets[k], offsets[k + 1]):
+                time[own, n], f[n], e[n] = mjd[i], flux[i], flux_err[i]
+                n += band[i] == bands[w]
+            centre = _mean(f[:n], e[:n]) if n > 0 else math.nan
+            for i in range(n):
+                deviation[own, i] = (f[i] - centre) / e[i]
+            mean, peak = _magnitudes(f[:n])
+            if w > 0:
+                row = out[k, column + (w - 1) * _N : column + w * _N]
+                row[2], row[3] = last_mean - mean, last_peak - peak
+                if last_n > 1 and n > 1:
+                    _stetson(time, deviation, last_n, n, 1 - own, row)
+            last_n, last_mean, last_peak = n, mean, peak

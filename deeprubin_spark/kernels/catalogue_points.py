@@ -37,7 +37,13 @@ def variability(b: str) -> list[Feature]:
         ("median_absolute_deviation", "nJy", "Median distance of the flux from its median", "median |F_i - med|", LIGHT_CURVE),
         ("interpercentile_range", "nJy", "Flux range from 10 % to 90 %", "Q_90 - Q_10", LIGHT_CURVE),
         ("percentile_ratio", "1", "Flux range from 40 % to 60 % over that from 5 % to 95 %", "(Q_60 - Q_40) / (Q_95 - Q_5)", LIGHT_CURVE),
-        ("median_buffer", "1", "Share of points within a tenth of the amplitude of the median", "share of |F_i - med| < amplitude / 10", FATS),
+        (
+            "median_buffer",
+            "1",
+            "Share of points within a tenth of the amplitude of the median",
+            "share of |F_i - med| < amplitude / 10",
+            FATS,
+        ),
         ("skew", "1", "Skewness of the flux, unbiased", "n / ((n - 1)(n - 2)) sum (F_i - m)^3 / s^3", LIGHT_CURVE),
         (
             "kurtosis",
@@ -53,7 +59,13 @@ def variability(b: str) -> list[Feature]:
             "(1 + 4/n - 25/n^2) (-n - sum ((2 i - 1) ln Phi(x_i) + (2 (n - i) + 1) ln(1 - Phi(x_i))) / n), x = (F - m) / s sorted",
             "Anderson & Darling 1952; Malanchev et al. 2021",
         ),
-        ("cusum", "1", "Range of the running sum of deviations from the mean", "range of sum_{j <= i} (F_j - m) / (n s)", "Kim et al. 2014"),
+        (
+            "cusum",
+            "1",
+            "Range of the running sum of deviations from the mean",
+            "range of sum_{j <= i} (F_j - m) / (n s)",
+            "Kim et al. 2014",
+        ),
         ("beyond_1sd", "1", "Share of points further than a standard deviation from the mean", "share of |F_i - m| > s", FATS),
         (
             "von_neumann_eta",
@@ -71,8 +83,20 @@ def variability(b: str) -> list[Feature]:
         ),
         ("stetson_k", "1", "Stetson's K of the residuals: 0.798 for a Gaussian", "sum |z_i| / sqrt(n sum z_i^2)", "Stetson 1996"),
         ("maximum_slope", "nJy d-1", "Steepest change between neighbouring points", "max |F_i+1 - F_i| / (t_i+1 - t_i)", FATS),
-        ("linear_trend", "nJy d-1", "Slope of a straight line fitted without weights", "sum (t_i - mean t) F_i / sum (t_i - mean t)^2", LIGHT_CURVE),
-        ("linear_trend_snr", "1", "That slope over its standard error from the scatter about the line", "slope / standard error", LIGHT_CURVE),
+        (
+            "linear_trend",
+            "nJy d-1",
+            "Slope of a straight line fitted without weights",
+            "sum (t_i - mean t) F_i / sum (t_i - mean t)^2",
+            LIGHT_CURVE,
+        ),
+        (
+            "linear_trend_snr",
+            "1",
+            "That slope over its standard error from the scatter about the line",
+            "slope / standard error",
+            LIGHT_CURVE,
+        ),
         ("reduced_chi2", "1", "Chi-squared of a constant flux per degree of freedom", "sum z_i^2 / (n - 1)", LIGHT_CURVE),
         (
             "excess_variance",
@@ -88,7 +112,13 @@ def variability(b: str) -> list[Feature]:
 def random_walk(b: str) -> list[Feature]:
     """Group `random_walk` of one band, in the order of `damped_random_walk.WALK_STATISTICS`."""
     rows = (
-        ("drw_sigma", "nJy", "Standard deviation of a damped random walk, latest 256 points", "sigma of sigma^2 e^(-|dt| / tau)", "Kelly et al. 2009"),
+        (
+            "drw_sigma",
+            "nJy",
+            "Standard deviation of a damped random walk, latest 256 points",
+            "sigma of sigma^2 e^(-|dt| / tau)",
+            "Kelly et al. 2009",
+        ),
         ("drw_tau", "d", "Timescale of that damped random walk", "tau of sigma^2 e^(-|dt| / tau)", "Kelly et al. 2009"),
         (
             "iar_phi",
@@ -113,8 +143,20 @@ def scales(b: str) -> list[Feature]:
             "Schmidt et al. 2010; Kozlowski 2016",
         ),
         ("sf_slope", "1", "Exponent of that power law", "gamma of A (lag / 30 d)^gamma", "Schmidt et al. 2010; Kozlowski 2016"),
-        ("mhps_short", "1", "Share of the variance on a scale of 10 d, by Mexican hats, less the noise", hat.format(10), "Arevalo et al. 2012"),
-        ("mhps_long", "1", "Share of the variance on a scale of 80 d, by Mexican hats, less the noise", hat.format(80), "Arevalo et al. 2012"),
+        (
+            "mhps_short",
+            "1",
+            "Share of the variance on a scale of 10 d, by Mexican hats, less the noise",
+            hat.format(10),
+            "Arevalo et al. 2012",
+        ),
+        (
+            "mhps_long",
+            "1",
+            "Share of the variance on a scale of 80 d, by Mexican hats, less the noise",
+            hat.format(80),
+            "Arevalo et al. 2012",
+        ),
         ("mhps_ratio", "1", "Long over short; NULL unless both are positive", "mhps_long / mhps_short", "Arevalo et al. 2012; " + ALERCE),
     )
     return _in_band(rows, b, "scales")
@@ -122,7 +164,7 @@ def scales(b: str) -> list[Feature]:
 
 def pair(b: str, c: str) -> list[Feature]:
     """Group `pairs` of two bands, in the order of `band_pairs.PAIR_STATISTICS`."""
-    of = f"over pairs of a {b} and a {c} point within 0.5 d"
+    of = f"over pairs of a {b} and a {c} point within 0.5 d, each in one pair"
     both = f"points of positive flux in {b} and {c}"
     rows = (
         (
@@ -133,8 +175,20 @@ def pair(b: str, c: str) -> list[Feature]:
             "Stetson 1996",
         ),
         (f"stetson_i_{b}{c}", "Welch and Stetson's I " + of, "sum z_i z_j / sqrt(p (p - 1)), p pairs", "1", "Welch & Stetson 1993"),
-        (f"mean_colour_{b}{c}", f"Mean magnitude in {b} minus that in {c}, of {both}", f"mean -2.5 log10 F_{b} - mean -2.5 log10 F_{c}", "mag", ALERCE),
-        (f"peak_colour_{b}{c}", f"Brightest magnitude in {b} minus that in {c}, of {both}", f"-2.5 log10(max F_{b} / max F_{c})", "mag", ALERCE),
+        (
+            f"mean_colour_{b}{c}",
+            f"Mean magnitude in {b} minus that in {c}, of {both}",
+            f"mean -2.5 log10 F_{b} - mean -2.5 log10 F_{c}",
+            "mag",
+            ALERCE,
+        ),
+        (
+            f"peak_colour_{b}{c}",
+            f"Brightest magnitude in {b} minus that in {c}, of {both}",
+            f"-2.5 log10(max F_{b} / max F_{c})",
+            "mag",
+            ALERCE,
+        ),
     )
     return [Feature(name, unit, doc, formula, source, "pairs", True) for name, doc, formula, unit, source in rows]
 
@@ -159,7 +213,13 @@ def context() -> list[Feature]:
     rows = (
         ("abs_galactic_latitude", "deg", "Distance from the Galaxy's plane on the sky", galactic, "ESA 1997"),
         ("abs_ecliptic_latitude", "deg", "Distance from the ecliptic on the sky", ecliptic, "Lieske et al. 1977"),
-        ("star_score", "1", "Star (1) or galaxy (0) score of the nearest PS1 source, of the latest alert", "sgscore1", "Tachibana & Miller 2018"),
+        (
+            "star_score",
+            "1",
+            "Star (1) or galaxy (0) score of the nearest PS1 source, of the latest alert",
+            "sgscore1",
+            "Tachibana & Miller 2018",
+        ),
         ("star_distance", "arcsec", "Distance to that source", "distpsnr1", "Masci et al. 2019"),
     )
     return [Feature(*row, "context", True) for row in rows]
@@ -167,4 +227,6 @@ def context() -> list[Feature]:
 
 def _in_band(rows: tuple[tuple[str, str, str, str, str], ...], b: str, group: Group) -> list[Feature]:
     """Rows of (statistic, unit, doc, formula, source) as features of band b."""
-    return [Feature(f"{name}_{b}", unit, f"{doc}, {b}", formula, source, group, "nJy" not in unit) for name, unit, doc, formula, source in rows]
+    return [
+        Feature(f"{name}_{b}", unit, f"{doc}, {b}", formula, source, group, "nJy" not in unit) for name, unit, doc, formula, source in rows
+    ]

@@ -1,6 +1,6 @@
 """The features that come from the Gaussian process: its fit, and its posterior's peaks, shapes, colours and newest value.
 
-Symbols: A amplitude, l timescale, L log evidence, n points, e_i error, F(t) posterior mean and s(t) its standard deviation, F_pk and t_pk
+Symbols: A amplitude, l timescale, j jitter, L log evidence, n points, e_i error, F(t) posterior mean and s(t) its standard deviation, F_pk and t_pk
 the highest F between the first and the last point and its time; a quantity of the sum of the bands has no band's name.
 """
 
@@ -25,8 +25,11 @@ def process() -> list[Feature]:
         Feature("gp_timescale", "d", "Timescale of the Gaussian process", "l", BOONE, "gp", True),
         Feature("gp_amplitude", "nJy", "Amplitude of the Gaussian process", "A", BOONE, "gp", False),
         Feature("gp_amplitude_snr", "1", "Amplitude of the process over the median flux error", "A / median e_i", THIS_PROJECT, "gp", True),
+        Feature("gp_jitter_share", "1", "Share of the variance that is faster than the process", "j^2 / (A^2 + j^2)", THIS_PROJECT, "gp", True),
         Feature("gp_nll_per_obs", "1", "Negative log evidence per point, of the flux in units of its error", nll, THIS_PROJECT, "gp", True),
-        Feature("gp_chi2_per_obs", "1", "Mean squared residual of the points from the posterior mean, in errors", chi2, THIS_PROJECT, "gp", True),
+        Feature(
+            "gp_chi2_per_obs", "1", "Mean squared residual of the points from the posterior mean, in errors", chi2, THIS_PROJECT, "gp", True
+        ),
     ]
 
 
@@ -51,7 +54,10 @@ def peak(bands: tuple[str, ...]) -> list[Feature]:
 def shape(b: str) -> list[Feature]:
     """Group `gp_shape` of one band, in the order of `posterior_shape.SHAPES`."""
     made = []
-    for side, words, formula in (("rise", "from {} of the peak's flux to the peak", "t_pk - t"), ("fall", "from the peak to {} of its flux", "t - t_pk")):
+    for side, words, formula in (
+        ("rise", "from {} of the peak's flux to the peak", "t_pk - t"),
+        ("fall", "from the peak to {} of its flux", "t - t_pk"),
+    ):
         for level in LEVELS:
             share = words.format(f"{level * 100:.0f} %")
             doc = f"Time {share} in {b}, where crossed between the first and the last point{_CLEAR}"
@@ -61,7 +67,15 @@ def shape(b: str) -> list[Feature]:
     width, dm15 = "integral of max(F, 0) dt / F_pk", f"2.5 log10(F_pk / F(t_pk + {DECLINE_TIME:.0f} d))"
     return [
         *made,
-        Feature(f"width_{b}", "d", f"Integral of the positive posterior mean over the peak's flux in {b}{_CLEAR}", width, BOONE, "gp_shape", True),
+        Feature(
+            f"width_{b}",
+            "d",
+            f"Integral of the positive posterior mean over the peak's flux in {b}{_CLEAR}",
+            width,
+            BOONE,
+            "gp_shape",
+            True,
+        ),
         Feature(f"trough_{b}", "1", f"Lowest posterior mean over the peak's flux in {b}{_CLEAR}", "min F / F_pk", BOONE, "gp_shape", True),
         Feature(f"n_peaks_{b}", "1", f"Maxima in {b}, with dips between them{_CLEAR}", f"number of {tops}", THIS_PROJECT, "gp_shape", True),
         Feature(
@@ -73,7 +87,15 @@ def shape(b: str) -> list[Feature]:
             "gp_shape",
             True,
         ),
-        Feature(f"dm15_{b}", "mag", f"Decline in 15 d from the peak in {b}, if followed so long{_CLEAR}", dm15, "Phillips 1993", "gp_shape", True),
+        Feature(
+            f"dm15_{b}",
+            "mag",
+            f"Decline in 15 d from the peak in {b}, if followed so long{_CLEAR}",
+            dm15,
+            "Phillips 1993",
+            "gp_shape",
+            True,
+        ),
     ]
 
 
@@ -101,7 +123,11 @@ def newest(b: str) -> list[Feature]:
     """Group `gp_last` of one band, in the order of `process_features.NEWEST_STATISTICS`."""
     return [
         Feature(f"last_flux_{b}", "nJy", f"Posterior mean in {b} at the newest point", "F(t_n)", THIS_PROJECT, "gp_last", False),
-        Feature(f"last_slope_{b}", "nJy d-1", f"Its change with time in {b} at the newest point", "dF/dt(t_n)", THIS_PROJECT, "gp_last", False),
-        Feature(f"last_sd_{b}", "nJy", f"Posterior standard deviation in {b} at the newest point", "s(t_n)", THIS_PROJECT, "gp_last", False),
+        Feature(
+            f"last_slope_{b}", "nJy d-1", f"Its change with time in {b} at the newest point", "dF/dt(t_n)", THIS_PROJECT, "gp_last", False
+        ),
+        Feature(
+            f"last_sd_{b}", "nJy", f"Posterior standard deviation in {b} at the newest point", "s(t_n)", THIS_PROJECT, "gp_last", False
+        ),
         Feature(f"last_snr_{b}", "1", f"That mean over that deviation, {b}", "F(t_n) / s(t_n)", THIS_PROJECT, "gp_last", True),
     ]

@@ -90,18 +90,26 @@ def _decay(x: float) -> float:
     return p * p
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
-def _update(lanes: FloatArray, k: int, decay: float, variance: float, value: float, error: float) -> None:
-    """One point into lane k: predict, compare, correct. The variance of the state never exceeds that of the process."""
-    before = variance + decay * decay * (lanes[k + 2 * _LANES] - variance)
-    mean = decay * lanes[k + _LANES]
-    predicted = before + error
-    weight = 1.0 / predicted
+@njit(cache=True, nogil=True, fastmath=_FASTMATH)
+def _correct(lanes: FloatArray, k: int, mean: float, before: float, weight: float, value: float, error: float) -> None:
+    """One point into lane k, whose state is predicted as mean +- sqrt(before); weight is 1 / (before + error)."""
     gain, residual = before * weight, value - mean
     lanes[k] += residual * residual * weight
-    lanes[k + 3 * _LANES] *= predicted
     lanes[k + _LANES] = mean + gain * residual
     lanes[k + 2 * _LANES] = gain * error
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def _update(lanes: FloatArray, k: int, decay: float, first: float, second: float, value: float, error: float) -> None:
+    """One point into lanes k and k + _ROW, of variances `first` and `second`: one division for both."""
+    m = k + _ROW
+    one = first + decay * decay * (lanes[k + 2 * _LANES] - first)
+    two = second + decay * decay * (lanes[m + 2 * _LANES] - second)
+    inverse = 1.0 / ((one + error) * (two + error))
+    lanes[k + 3 * _LANES] *= one + error
+    lanes[m + 3 * _LANES] *= two + error
+    _correct(lanes, k, decay * lanes[k + _LANES], one, inverse * (two + error), value, error)
+    _correct(lanes, m, decay * lanes[m + _LANES], two, inverse * (one + error), value, error)
 
 
 @njit(cache=True, nogil=True)
@@ -142,10 +150,8 @@ def _sweep(gaps: FloatArray, y: FloatArray, noise: FloatArray, rates: FloatArray
         gap, value, error = gaps[i], y[i], noise[i]
         for t in range(n_tau):
             decay = _decay(gap * rates[t])
-            _update(lanes, t, decay, first, value, error)
-            _update(lanes, t + _ROW, decay, second, value, error)
-            _update(lanes, t + 2 * _ROW, decay, third, value, error)
-            _update(lanes, t + 3 * _ROW, decay, fourth, value, error)
+            _update(lanes, t, decay, first, second, value, error)
+            _update(lanes, t + 2 * _ROW, decay, third, fourth, value, error)
         if i % per_log == per_log - 1 or i == len(y) - 1:
             _take_logarithm(lanes, _N_SIGMA, n_tau)
 
@@ -158,7 +164,10 @@ def _sweep_line(gaps: FloatArray, y: FloatArray, noise: FloatArray, rates: Float
     for i in range(len(y)):
         gap, value, error = gaps[i], y[i], noise[i]
         for t in range(n_tau):
-            _update(lanes, t, _decay(gap * rates[t]), 1.0, value, error)
+            decay = _decay(gap * rates[t])
+            before = 1.0 + decay * decay * (lanes[t + 2 * _LANES] - 1.0)
+            lanes[t + 3 * _LANES] *= before + error
+            _correct(lanes, t, decay * lanes[t + _LANES], before, 1.0 / (before + error), value, error)
         if i % per_log == per_log - 1 or i == len(y) - 1:
             _take_logarithm(lanes, 1, n_tau)
 
@@ -233,24 +242,26 @@ def _search_line(gaps: FloatArray, y: FloatArray, noise: FloatArray, near: float
     return low + _LINE_STEP * (best + _vertex(lanes, best, 1, 0 < best < _ROW - 1))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _standardise(y: FloatArray, noise: FloatArray) -> float:
     """Flux y and error (n,) in place to deviations from the mean and noise variances in units of the sample's; returns its deviation [nJy].
 
-    0 where the flux is constant.
+    0, and nothing changed, where the flux is constant.
     """
-    n, mean, square, variance = len(y), 0.0, 0.0, 0.0
+    n, total, square, variance = len(y), 0.0, 0.0, 0.0
     for i in range(n):
-        mean += y[i] / n
-        square += y[i] * y[i] / n
+        total += y[i]
+        square += y[i] * y[i]
+    mean = total / n
     for i in range(n):
-        variance += (y[i] - mean) ** 2 / (n - 1)
-    if not variance > _FLAT * square:
+        variance += (y[i] - mean) * (y[i] - mean)
+    if not variance / (n - 1) > _FLAT * square / n:
         return 0.0
-    deviation = math.sqrt(variance)
+    deviation = math.sqrt(variance / (n - 1))
+    scale = 1.0 / deviation
     for i in range(n):
-        y[i] = (y[i] - mean) / deviation
-        noise[i] = (noise[i] / deviation) ** 2
+        y[i] = (y[i] - mean) * scale
+        noise[i] = (noise[i] * scale) * (noise[i] * scale)
     return deviation
 
 
@@ -259,21 +270,22 @@ def _walk_objects(
     offsets: Rows, mjd: FloatArray, band: Bands, flux: FloatArray, flux_err: FloatArray, bands: Bands, out: FloatArray, column: int
 ) -> None:
     """`walk_statistics` of every object and band; out (B, F)."""
-    most = 0
+    room = 1  # every point is written before it is known to belong to the band
     for k in range(len(out)):
-        most = max(most, offsets[k + 1] - offsets[k])
-    gaps, y, noise = np.empty(most), np.empty(most), np.empty(most)
+        room = max(room, offsets[k + 1] - offsets[k] + 1)
+    t, gaps, y, noise = np.empty(room), np.empty(room), np.empty(room), np.empty(room)
     rates, variances, lanes = np.empty(_ROW), np.empty(_N_SIGMA), np.empty(4 * _LANES)
     for k in range(len(out)):
         for w in range(len(bands)):
-            n, first, last = 0, 0.0, 0.0
+            n = 0
             for i in range(offsets[k], offsets[k + 1]):
-                if band[i] == bands[w]:
-                    gaps[n], y[n], noise[n] = mjd[i] - last if n else 0.0, flux[i], flux_err[i]
-                    first, last = mjd[i] if n == 0 else first, mjd[i]
-                    n += 1
-            if n < MIN_POINTS or last == first:
+                t[n], y[n], noise[n] = mjd[i], flux[i], flux_err[i]
+                n += band[i] == bands[w]
+            if n < MIN_POINTS or t[n - 1] == t[0]:
                 continue
+            gaps[0] = 0.0
+            for i in range(1, n):
+                gaps[i] = t[i] - t[i - 1]
             deviation = _standardise(y[:n], noise[:n])
             if deviation > 0.0:
                 log_sigma, log_tau, near = _search(gaps[:n], y[:n], noise[:n], rates, variances, lanes)

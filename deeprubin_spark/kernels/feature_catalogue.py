@@ -36,7 +36,7 @@ GROUP_DOCS: dict[Group, str] = {
     "period": "Search for a period",
 }
 
-_BIC_GP = "BIC_GP = -2 L + 2 ln n over the same n points, those in the set's bands"
+_BIC_GP = "BIC_GP = -2 L + 3 ln n over the same n points, those in the set's bands"
 
 
 def parametric_entries(bands: tuple[str, ...]) -> list[Feature]:

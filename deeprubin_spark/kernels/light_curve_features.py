@@ -32,7 +32,6 @@ from deeprubin_spark.kernels.process_features import (
     fill_process_statistics,
     grid_queries,
     gridded,
-    residual_chi2,
 )
 from deeprubin_spark.kernels.sky import ecliptic_latitude, galactic_latitude
 from deeprubin_spark.kernels.structure_function import fill_scale_statistics
@@ -91,9 +90,7 @@ def extract(observations: Observations, feature_set: FeatureSet = ZTF_GR) -> Ext
     _fill_from_points(values, curves, used, observations, feature_set)
     t_ref = fill_shape_features(grid, values, feature_set.first_column("gp_peak"))
     fill_newest_statistics(newest, values, feature_set.first_column("gp_last"))
-    timescale, chi2 = np.where(status == OK, fits.timescale, np.nan), residual_chi2(used, gaussian_process.data_weights(used, fits))
-    process = timescale, fits.amplitude, fits.log_evidence, chi2
-    fill_process_statistics(used, *process, values, feature_set.first_column("gp"))
+    fill_process_statistics(used, fits, gaussian_process.data_weights(used, fits), status, values, feature_set.first_column("gp"))
     fill_parametric_features(used, fits, feature_set.bands, values, feature_set.first_column("parametric"))
     _clean(values, usable)
     grid_time = (grid.start - t_ref)[:, None] + grid.step[:, None] * np.arange(N_GRID)

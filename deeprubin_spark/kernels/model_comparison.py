@@ -2,7 +2,7 @@
 
     delta BIC = BIC of the model - BIC_GP,    BIC_GP = -2 L + k ln n          (Schwarz 1978)
 
-L log evidence of the process at its most probable amplitude and timescale (k = 2), of the same n points that the models are fitted to:
+L log evidence of the process at its most probable amplitude, timescale and jitter (k = 3), of the same n points that the models are fitted to:
 those in the feature set's bands. Of a process fitted to other bands too, L is that of these points alone.
 """
 
@@ -17,7 +17,7 @@ from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves, chosen
 from deeprubin_spark.kernels.parametric import fit_parametric
 from deeprubin_spark.kernels.parametric_catalogue import parametric_features
 
-N_PROCESS_PARAMETERS = 2
+N_PROCESS_PARAMETERS = 3
 
 
 def fill_parametric_features(curves: LightCurves, fits: Fits, bands: tuple[str, ...], out: FloatArray, column: int) -> None:
@@ -33,6 +33,8 @@ def process_bic(curves: LightCurves, fits: Fits, bands: tuple[str, ...]) -> Floa
     in_bands = chosen_points(curves, np.isin(curves.band, [band_index(name) for name in bands]))
     evidence, n = fits.log_evidence, np.diff(in_bands.offsets)
     if in_bands is not curves:
-        evidence = np.where(n < np.diff(curves.offsets), gaussian_process.log_likelihood(in_bands, fits.amplitude, fits.timescale), evidence)
+        evidence = np.where(
+            n < np.diff(curves.offsets), gaussian_process.log_likelihood(in_bands, fits.amplitude, fits.timescale), evidence
+        )
     bic: FloatArray = np.where(n > 0, -2.0 * evidence + N_PROCESS_PARAMETERS * np.log(np.maximum(n, 1)), np.nan)
     return bic

@@ -78,4 +78,4 @@ def is_variable(curves: LightCurves) -> NDArray[np.bool_]:
 
 def _sums(group: Integers, values: FloatArray, n_groups: int) -> FloatArray:
     """Sum of the values of each group, in order: (n_groups,)."""
-    return np.bincount(group, weights=values, minlength=n_groups)
+    return np.bincount(group, weights=values, minlength=n_groups).astype(np.float64)

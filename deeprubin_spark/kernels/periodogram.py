@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betainc, gammaln
 
 from deeprubin_spark.bands import BANDS
 from deeprubin_spark.kernels import periodogram_grid as compiled
@@ -83,6 +84,36 @@ def periodogram(bands: BandGroups, start: float, step: float, count: int) -> Flo
     power = np.zeros((bands.n_objects, -(-count // BLOCK) * BLOCK), np.float32)
     compiled.power_of_objects(bands.groups, bands.bounds, bands.time, bands.flux, bands.weight, float(start), float(step), power)
     return power[:, :count].astype(np.float64)
+
+
+def log10_false_alarm(
+    power: FloatArray, n_points: FloatArray, n_bands: FloatArray, time_sd: FloatArray, bandwidth: FloatArray
+) -> FloatArray:
+    """Decimal logarithm of the probability that noise alone has as high a peak anywhere in the range: (C,).
+
+        FAP = 1 - (1 - p) exp(-tau),    p = I_(1 - P)(v / 2, d / 2),    d = 2 bands,   v = N - 3 bands
+        tau = W sqrt(4 pi) sd(t) Gamma((d + v) / 2) / (Gamma(d / 2) Gamma((v + 1) / 2)) P^((d - 1) / 2) (1 - P)^((v - 1) / 2)
+
+    for a peak of power P in N points, with W the range of frequencies [1/d] and sd(t) the weighted standard deviation of the times in a band
+    [d], root mean square of the bands. It is the bound of Baluev (2008, MNRAS 385, 1279; eq. 5 and 6), which this is for one band, on the
+    rate at which the share of d of d + v Gaussian numbers that turn with the frequency crosses P upwards (Rice 1944; Davies 1987). Close to the
+    truth where the probability is small and frequencies far apart say different things; it knows nothing of noise that is correlated in time.
+    """
+    d, v = 2.0 * n_bands, n_points - 3.0 * n_bands
+    with np.errstate(all="ignore"):
+        rest = np.clip(1.0 - power, 1e-12, 1.0)  # a power of 1 - 1e-7 is one of float32's rounding
+        log_tau = (
+            np.log(bandwidth * time_sd * math.sqrt(4.0 * math.pi))
+            + gammaln(0.5 * (d + v))
+            - gammaln(0.5 * d)
+            - gammaln(0.5 * (v + 1.0))
+            + 0.5 * (d - 1.0) * np.log1p(-rest)
+            + 0.5 * (v - 1.0) * np.log(rest)
+        )
+        single = betainc(0.5 * v, 0.5 * d, rest)
+        chance = -np.expm1(np.log1p(-single) - np.exp(np.minimum(log_tau, 700.0)))
+        found = np.where(chance > 1e-250, np.log(chance), log_tau) / math.log(10.0)
+    return np.where(v > 0.0, found, np.nan)
 
 
 def plain_power(mjd: FloatArray, band: NDArray[np.int8], flux: FloatArray, flux_err: FloatArray, frequency: FloatArray) -> FloatArray:

@@ -39,7 +39,7 @@ _N_SHAPES = len(SHAPES)
 _N_PHASES = len(COLOUR_PHASES)
 _AT_PEAK, _AT_SLOPE = COLOUR_PHASES.index(0.0), COLOUR_PHASES.index(SLOPE_PHASE)
 _N_ITERATIONS = 60
-_TOLERANCE = 1e-13  # of a step in time
+_TOLERANCE = 1e-10  # of a step in time; Newton's rule doubles the digits of the one before
 
 Curve = tuple[float, FloatArray, FloatArray]  # step [d]; flux and its slope times the step, at T grid times
 Knots = tuple[FloatArray, FloatArray]  # time in steps and flux where the monotonic pieces of a curve meet
@@ -143,31 +143,40 @@ def _integral(curve: Curve, i: int, start: float, end: float) -> float:
     return at_end - at_start
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _root(curve: Curve, start: float, end: float, level: float) -> float:
-    """Where a monotonic piece of the curve crosses the level, which lies between its ends: the secant rule within a bracket (Illinois)."""
-    low, high = _value(curve, start) - level, _value(curve, end) - level
-    last_side = 0
+    """Where a monotonic piece of the curve within a step crosses the level, which lies between its ends: Newton's rule within a bracket."""
+    _, flux, slope = curve
+    i = min(int(0.5 * (start + end)), len(flux) - 2)
+    rise, rate = flux[i + 1] - flux[i], slope[i]
+    bend, twist = 3.0 * rise - 2.0 * rate - slope[i + 1], rate + slope[i + 1] - 2.0 * rise
+    below, above = start - i, end - i
+    low = flux[i] + below * (rate + below * (bend + below * twist)) - level
+    high = flux[i] + above * (rate + above * (bend + above * twist)) - level
+    if low > high:
+        below, above, low, high = above, below, high, low
+    u = below - low * (above - below) / (high - low) if high > low else below
     for _ in range(_N_ITERATIONS):
-        if low == high or abs(end - start) < _TOLERANCE:
-            break
-        time = start - low * (end - start) / (high - low)
-        value = _value(curve, time) - level
-        if value == 0.0:
-            return time
-        if (value > 0.0) == (high > 0.0):
-            if abs(end - time) < _TOLERANCE:
-                return time
-            end, high = time, value
-            low = 0.5 * low if last_side == 1 else low
-            last_side = 1
+        value = flux[i] + u * (rate + u * (bend + u * twist)) - level
+        if value < 0.0:
+            below = u
         else:
-            if abs(start - time) < _TOLERANCE:
-                return time
-            start, low = time, value
-            high = 0.5 * high if last_side == -1 else high
-            last_side = -1
-    return 0.5 * (start + end)
+            above = u
+        move = -value / (rate + u * (2.0 * bend + u * 3.0 * twist))
+        if not (min(below, above) <= u + move <= max(below, above)):
+            move = 0.5 * (below + above) - u
+        u += move
+        if abs(move) < _TOLERANCE:
+            break
+    return i + u
+
+
+@njit(cache=True, nogil=True)
+def _is_monotonic(rise: float, slope: float, next_slope: float) -> bool:
+    """Whether a cubic surely has no extreme within a step over which it rises by `rise` (Fritsch & Carlson 1980)."""
+    if rise < 0.0:
+        rise, slope, next_slope = -rise, -slope, -next_slope
+    return 0.0 < slope <= 3.0 * rise and 0.0 < next_slope <= 3.0 * rise
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -179,7 +188,9 @@ def _knots(curve: Curve, first: float, last: float, times: FloatArray, fluxes: F
     for i in range(int(first), min(int(math.ceil(last)), len(flux) - 1)):
         rise, low, high = flux[i + 1] - flux[i], max(first, float(i)), min(last, i + 1.0)
         bend, twist = 3.0 * rise - 2.0 * slope[i] - slope[i + 1], slope[i] + slope[i + 1] - 2.0 * rise
-        inside = bend * bend - 3.0 * twist * slope[i]
+        inside = 0.0
+        if not _is_monotonic(rise, slope[i], slope[i + 1]):
+            inside = bend * bend - 3.0 * twist * slope[i]
         if inside > 0.0:
             q = -(bend + math.copysign(math.sqrt(inside), bend))
             one, two = i + q / (3.0 * twist), i + slope[i] / q
@@ -190,7 +201,7 @@ def _knots(curve: Curve, first: float, last: float, times: FloatArray, fluxes: F
             if low < two < high and two > one:
                 times[n], fluxes[n] = two, _value(curve, two)
                 n += 1
-        times[n], fluxes[n] = high, _value(curve, high)
+        times[n], fluxes[n] = high, flux[i + 1] if high == i + 1.0 else _value(curve, high)
         n += 1
     return n
 
@@ -242,16 +253,21 @@ def _crossing(curve: Curve, times: FloatArray, fluxes: FloatArray, peak: int, st
 @njit(cache=True, nogil=True)
 def _bright_area(curve: Curve, times: FloatArray, fluxes: FloatArray) -> float:
     """Integral of max(flux, 0) over the knots' span, in flux times steps."""
+    _, flux, slope = curve
     area = 0.0
     for k in range(1, len(times)):
         start, end = times[k - 1], times[k]
         if fluxes[k - 1] <= 0.0 and fluxes[k] <= 0.0:
             continue
+        i = int(start)
+        if fluxes[k - 1] >= 0.0 and fluxes[k] >= 0.0 and start == i and end == i + 1.0:
+            area += 0.5 * (flux[i] + flux[i + 1]) + (slope[i] - slope[i + 1]) / 12.0
+            continue
         if fluxes[k - 1] < 0.0:
             start = _root(curve, start, end, 0.0)
         elif fluxes[k] < 0.0:
             end = _root(curve, start, end, 0.0)
-        area += _integral(curve, min(int(0.5 * (start + end)), len(curve[1]) - 2), start, end)
+        area += _integral(curve, min(int(0.5 * (start + end)), len(flux) - 2), start, end)
     return area
 
 
@@ -299,8 +315,11 @@ def _peak_of_sum(step: float, mean: FloatArray, slope: FloatArray, first: float,
     """Time, in steps, of the highest point of the sum of the bands' means (W, T); scratch (4, 3 T)."""
     n_steps = mean.shape[1]
     flux, rate = scratch[2, :n_steps], scratch[3, :n_steps]
-    for i in range(n_steps):
-        flux[i], rate[i] = mean[:, i].sum(), step * slope[:, i].sum()
+    flux[:], rate[:] = 0.0, 0.0
+    for w in range(len(mean)):
+        for i in range(n_steps):
+            flux[i] += mean[w, i]
+            rate[i] += step * slope[w, i]
     n = _knots((step, flux, rate), first, last, scratch[0], scratch[1])
     return float(scratch[0, _highest(scratch[1, :n])])
 

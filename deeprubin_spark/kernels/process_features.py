@@ -9,10 +9,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from deeprubin_spark.kernels.gaussian_process import Fits
+from deeprubin_spark.kernels.gaussian_process_evidence import OK
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves
 from deeprubin_spark.kernels.posterior_shape import PosteriorGrid
 
-PROCESS_STATISTICS: tuple[str, ...] = ("gp_timescale", "gp_amplitude", "gp_amplitude_snr", "gp_nll_per_obs", "gp_chi2_per_obs")
+PROCESS_STATISTICS: tuple[str, ...] = (
+    "gp_timescale",
+    "gp_amplitude",
+    "gp_amplitude_snr",
+    "gp_jitter_share",
+    "gp_nll_per_obs",
+    "gp_chi2_per_obs",
+)
 NEWEST_STATISTICS: tuple[str, ...] = ("last_flux", "last_slope", "last_sd", "last_snr")
 
 _N_NEWEST = len(NEWEST_STATISTICS)
@@ -68,23 +77,15 @@ def gridded(queries: Queries, mean: FloatArray, sd: FloatArray, slope: FloatArra
 
 
 def fill_process_statistics(
-    curves: LightCurves, timescale: FloatArray, amplitude: FloatArray, log_evidence: FloatArray, chi2: FloatArray, out: FloatArray, column: int
+    curves: LightCurves, fits: Fits, weights: FloatArray, status: NDArray[np.int8], out: FloatArray, column: int
 ) -> None:
-    """`PROCESS_STATISTICS` into out (B, F) from `column` on, for objects with a fit (timescale not NaN).
+    """`PROCESS_STATISTICS` into out (B, F) from `column` on, for objects with status `OK`.
 
-    timescale [d], amplitude [nJy], log_evidence of the fluxes in nJy, chi2 of the points about the posterior mean : (B,)
+    weights : (N,) of `gaussian_process.data_weights`. A residual from the posterior mean is F_i - m_i = (e_i^2 + jitter^2) weight_i.
     """
-    _process_objects(curves.offsets, curves.flux_err, timescale, amplitude, log_evidence, chi2, out, column)
-
-
-def residual_chi2(curves: LightCurves, weights: FloatArray) -> FloatArray:
-    """sum of (residual / error)^2 of each object's points about the posterior mean, F_i - m_i = e_i^2 (K^-1 F)_i.
-
-    weights : (N,) K^-1 F [1 / nJy]. Returns (B,) [1]; NaN where a weight is, 0 for an object without points.
-    """
-    out = np.zeros(curves.n_objects)
-    _chi2_objects(curves.offsets, curves.flux_err, weights, out)
-    return out
+    timescale = np.where(status == OK, fits.timescale, np.nan)
+    parameters = np.column_stack([timescale, fits.amplitude, fits.jitter, fits.log_evidence])
+    _process_objects(curves.offsets, curves.flux_err, weights, parameters, out, column)
 
 
 def fill_newest_statistics(newest: FloatArray, out: FloatArray, column: int) -> None:
@@ -163,37 +164,50 @@ def _grid_objects(
 
 
 @njit(cache=True, nogil=True)
-def _chi2_objects(offsets: Rows, flux_err: FloatArray, weights: FloatArray, out: FloatArray) -> None:
-    """`residual_chi2` of every object."""
-    for k in range(len(out)):
-        for i in range(offsets[k], offsets[k + 1]):
-            out[k] += (flux_err[i] * weights[i]) ** 2
+def _select(values: FloatArray, rank: int) -> float:
+    """The value that would stand at `rank` if values (n,) were sorted, which are put in another order (Hoare 1961)."""
+    low, high = 0, len(values) - 1
+    while low < high:
+        pivot, i, j = values[(low + high) // 2], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i, j = i + 1, j - 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    return float(values[rank])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _process_objects(
-    offsets: Rows,
-    flux_err: FloatArray,
-    timescale: FloatArray,
-    amplitude: FloatArray,
-    log_evidence: FloatArray,
-    chi2: FloatArray,
-    out: FloatArray,
-    column: int,
+    offsets: Rows, flux_err: FloatArray, weights: FloatArray, parameters: FloatArray, out: FloatArray, column: int
 ) -> None:
-    """`fill_process_statistics` of every object with a fit."""
+    """`fill_process_statistics` of every object; parameters (B, 4): timescale (NaN: no fit), amplitude, jitter, log evidence."""
     most = 0
     for k in range(len(out)):
         most = max(most, offsets[k + 1] - offsets[k])
     errors = np.empty(most)
     for k in range(len(out)):
-        n, log_errors = offsets[k + 1] - offsets[k], 0.0
-        if n == 0 or math.isnan(timescale[k]):
+        n, first, chi2, log_errors, product = offsets[k + 1] - offsets[k], offsets[k], 0.0, 0.0, 1.0
+        timescale, amplitude, jitter, log_evidence = parameters[k]
+        if n == 0 or math.isnan(timescale):
             continue
         for i in range(n):
-            errors[i] = flux_err[offsets[k] + i]
-            log_errors += math.log(errors[i])
-        errors[:n].sort()
-        median = 0.5 * (errors[(n - 1) // 2] + errors[n // 2])
-        out[k, column], out[k, column + 1], out[k, column + 2] = timescale[k], amplitude[k], amplitude[k] / median
-        out[k, column + 3], out[k, column + 4] = -(log_evidence[k] + log_errors) / n, chi2[k] / n
+            errors[i] = flux_err[first + i]
+            chi2 += ((errors[i] + jitter * (jitter / errors[i])) * weights[first + i]) ** 2
+            product *= errors[i]
+            if i % 4 == 3 or i == n - 1:  # a logarithm for four errors: their product stays a double for errors of 1e-75 to 1e75
+                log_errors += math.log(product)
+                product = 1.0
+        median = 0.5 * (_select(errors[:n], (n - 1) // 2) + _select(errors[:n], n // 2))
+        out[k, column], out[k, column + 1], out[k, column + 2] = timescale, amplitude, amplitude / median
+        out[k, column + 3] = 1.0 / (1.0 + (amplitude / jitter) ** 2) if jitter > 0.0 else 0.0
+        out[k, column + 4], out[k, column + 5] = -(log_evidence + log_errors) / n, chi2 / n

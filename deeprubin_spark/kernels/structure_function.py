@@ -31,9 +31,10 @@ MIN_PAIRS = 3
 REFERENCE_LAG = 30.0  # [d]
 SHORT_SCALE, LONG_SCALE = 10.0, 80.0  # [d]
 MIN_POINTS = 5
-MAX_RESPONSES = 32
+MAX_RESPONSES = 16
 
 _N = len(SCALE_STATISTICS)
+_LANES = 4  # points of a vector unit
 _FLAT = 1e-14  # variance below this share of the mean square flux is rounding: the band is constant
 _RATE = 1.0 / (4.0 * LONG_SCALE**2)  # of the widest Gaussian: its exponent is dt^2 / (2 b^2), b^2 = 2 T^2
 # e^r on [-1, 0]: the polynomial through 11 Chebyshev nodes, within 1e-13; e^-x is its 64th power at -x / 64
@@ -119,28 +120,30 @@ def _decay(x: float) -> float:
 @njit(cache=True, nogil=True)
 def _advance(t: FloatArray, firsts: Rows, lag: float, ends: Rows) -> None:
     """First point at least `lag` later than each point (n,), sought from `firsts` on, into `ends`; both rise with the point."""
-    n, j = len(t), 0
-    for i in range(n):
-        j = max(j, firsts[i])
-        while j < n and t[j] - t[i] < lag:
-            j += 1
+    n, i, j = len(t), 0, firsts[0]
+    while i < n and j < n:  # without a branch on the data: either the point or its end moves on
+        is_early = t[j] - t[i] < lag
         ends[i] = j
+        j += is_early
+        i += not is_early
+        j = max(j, firsts[min(i, n - 1)])
+    for rest in range(i, n):
+        ends[rest] = n
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=_FASTMATH)
 def _bin(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, firsts: Rows, ends: Rows) -> tuple[int, float, float]:
     """Number, total lag and total excess (y_j - y_i)^2 - noise of the pairs of each point i with those from firsts[i] to before ends[i].
 
-    sums (4, n + 1) : running sums of y, y^2, noise variance and time
+    sums (n + 1, 3) : running sums of y, y^2 less noise variance, and time
     """
-    number, lags, excess = 0, 0.0, 0.0
+    number, lags, excess, start = 0, 0.0, 0.0, t[0]
     for i in range(len(t)):
         first, end = firsts[i], ends[i]
         m = end - first
         number += m
-        lags += sums[3, end] - sums[3, first] - m * (t[i] - t[0])
-        squares = sums[1, end] - sums[1, first] - sums[2, end] + sums[2, first]
-        excess += squares - 2.0 * y[i] * (sums[0, end] - sums[0, first]) + m * (y[i] * y[i] - noise[i])
+        lags += sums[end, 2] - sums[first, 2] - m * (t[i] - start)
+        excess += sums[end, 1] - sums[first, 1] - 2.0 * y[i] * (sums[end, 0] - sums[first, 0]) + m * (y[i] * y[i] - noise[i])
     return number, lags, excess
 
 
@@ -148,12 +151,11 @@ def _bin(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, firs
 def _structure_function(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, edges: Rows, row: FloatArray) -> None:
     """Amplitude (in units of y) and slope of the structure function into row[0] and row[1], where there are two bins for them."""
     n = len(t)
-    sums[:, 0] = 0.0
+    total, square, time = 0.0, 0.0, 0.0
+    sums[0] = 0.0
     for i in range(n):
-        sums[0, i + 1] = sums[0, i] + y[i]
-        sums[1, i + 1] = sums[1, i] + y[i] * y[i]
-        sums[2, i + 1] = sums[2, i] + noise[i]
-        sums[3, i + 1] = sums[3, i] + t[i] - t[0]
+        total, square, time = total + y[i], square + y[i] * y[i] - noise[i], time + t[i] - t[0]
+        sums[i + 1, 0], sums[i + 1, 1], sums[i + 1, 2] = total, square, time
         edges[0, i] = i + 1
     firsts, ends = edges[0, :n], edges[1, :n]
     _advance(t, firsts, LAG_EDGES[0], firsts)
@@ -200,26 +202,45 @@ def _hat(t: FloatArray, y: FloatArray, noise: FloatArray, i: int) -> tuple[float
     return short * short - short_noise, long * long - long_noise
 
 
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def _standardise(y: FloatArray, noise: FloatArray) -> float:
+    """Flux y and error (n,) in place to deviations from the mean and noise variances in units of the sample's; returns its deviation [nJy].
+
+    0, and nothing changed, where the flux is constant.
+    """
+    n, total, square, variance = len(y), 0.0, 0.0, 0.0
+    for i in range(n):
+        total += y[i]
+        square += y[i] * y[i]
+    mean = total / n
+    for i in range(n):
+        variance += (y[i] - mean) * (y[i] - mean)
+    if not variance / (n - 1) > _FLAT * square / n:
+        return 0.0
+    deviation = math.sqrt(variance / (n - 1))
+    scale = 1.0 / deviation
+    for i in range(n):
+        y[i] = (y[i] - mean) * scale
+        noise[i] = (noise[i] * scale) * (noise[i] * scale)
+    return deviation
+
+
 @njit(cache=True, nogil=True)
-def _statistics(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, edges: Rows, row: FloatArray) -> None:
-    """`scale_statistics` of one band's points (n,), n > 4, into row (5,); y flux and noise error on entry, standardised on return."""
-    n, mean, square, variance = len(y), 0.0, 0.0, 0.0
-    for i in range(n):
-        mean += y[i] / n
-        square += y[i] * y[i] / n
-    for i in range(n):
-        variance += (y[i] - mean) ** 2 / (n - 1)
-    if not variance > _FLAT * square:
+def _statistics(t: FloatArray, y: FloatArray, noise: FloatArray, n: int, sums: FloatArray, edges: Rows, row: FloatArray) -> None:
+    """`scale_statistics` of one band's n > 4 points into row (5,); y flux and noise error on entry, standardised on return.
+
+    t, y and noise have room for some points more, which become far and empty ones: the hats then take whole vectors of points.
+    """
+    deviation = _standardise(y[:n], noise[:n])
+    if deviation == 0.0:
         return
-    deviation = math.sqrt(variance)
-    for i in range(n):
-        y[i] = (y[i] - mean) / deviation
-        noise[i] = (noise[i] / deviation) ** 2
-    _structure_function(t, y, noise, sums, edges, row)
+    _structure_function(t[:n], y[:n], noise[:n], sums, edges, row)
     row[0] *= deviation
+    n_filled = (n + _LANES - 1) // _LANES * _LANES
+    t[n:n_filled], y[n:n_filled], noise[n:n_filled] = t[n - 1] + 1e6, 0.0, 0.0
     short, long, n_responses = 0.0, 0.0, min(n, MAX_RESPONSES)
     for r in range(n_responses):
-        at_short, at_long = _hat(t, y, noise, r * n // n_responses)
+        at_short, at_long = _hat(t[:n_filled], y[:n_filled], noise[:n_filled], r * n // n_responses)
         short += at_short / n_responses
         long += at_long / n_responses
     row[2], row[3] = short, long
@@ -232,18 +253,16 @@ def _scale_objects(
     offsets: Rows, mjd: FloatArray, band: Bands, flux: FloatArray, flux_err: FloatArray, bands: Bands, out: FloatArray, column: int
 ) -> None:
     """`scale_statistics` of every object and band; out (B, F)."""
-    most = 0
+    room = _LANES
     for k in range(len(out)):
-        most = max(most, offsets[k + 1] - offsets[k])
-    t, y, noise, sums = np.empty(most), np.empty(most), np.empty(most), np.empty((4, most + 1))
-    edges = np.empty((2, most), np.int64)
+        room = max(room, offsets[k + 1] - offsets[k] + _LANES)
+    t, y, noise, sums, edges = np.empty(room), np.empty(room), np.empty(room), np.empty((room + 1, 3)), np.empty((2, room), np.int64)
     for k in range(len(out)):
         for w in range(len(bands)):
             n = 0
             for i in range(offsets[k], offsets[k + 1]):
-                if band[i] == bands[w]:
-                    t[n], y[n], noise[n] = mjd[i], flux[i], flux_err[i]
-                    n += 1
+                t[n], y[n], noise[n] = mjd[i], flux[i], flux_err[i]
+                n += band[i] == bands[w]
             if n >= MIN_POINTS:
                 first = column + w * _N
-                _statistics(t[:n], y[:n], noise[:n], sums, edges, out[k, first : first + _N])
+                _statistics(t, y, noise, n, sums, edges, out[k, first : first + _N])

@@ -187,24 +187,47 @@ def _median_distance(ordered: FloatArray, median: float) -> float:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _anderson_darling(ordered: FloatArray, mean: float, sd: float) -> float:
     """Anderson & Darling's A^2 of sorted values (n,) against a Gaussian of their own mean and deviation, for small n."""
-    n, total = len(ordered), 0.0
+    n, total, scale = len(ordered), 0.0, _SQRT_HALF / sd
     for i in range(n):
-        x = (ordered[i] - mean) / sd * _SQRT_HALF
+        x = (ordered[i] - mean) * scale
         below = 0.5 * math.erfc(-x)
         above = 1.0 - below if x < 2.0 else 0.5 * math.erfc(x)
         total += (2 * i + 1) * math.log(below) + (2 * (n - i) - 1) * math.log(above)
     return (1.0 + 4.0 / n - 25.0 / (n * n)) * (-n - total / n)
 
 
+@njit(cache=True, nogil=True)
+def _select(values: FloatArray, rank: int) -> float:
+    """The value that would stand at `rank` if values (n,) were sorted, which are put in another order (Hoare 1961)."""
+    low, high = 0, len(values) - 1
+    while low < high:
+        pivot, i, j = values[(low + high) // 2], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i, j = i + 1, j - 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    return float(values[rank])
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _weighted(flux: FloatArray, flux_err: FloatArray, row: FloatArray, is_flat: bool) -> float:
     """Statistics of the flux in its errors, into row (20,); returns the mean squared error."""
-    n = len(flux)
-    smallest, weights, weighted, square_error = flux_err.min(), 0.0, 0.0, 0.0
+    n, unit = len(flux), flux_err[0]
+    weights, weighted, square_error = 0.0, 0.0, 0.0
     for i in range(n):
-        weight = (smallest / flux_err[i]) ** 2
-        weights += weight
-        weighted += weight * flux[i]
+        ratio = unit / flux_err[i]
+        weights += ratio * ratio
+        weighted += ratio * ratio * flux[i]
         square_error += flux_err[i] * flux_err[i]
     centre, chi2, chi = weighted / weights, 0.0, 0.0
     for i in range(n):
@@ -217,35 +240,18 @@ def _weighted(flux: FloatArray, flux_err: FloatArray, row: FloatArray, is_flat: 
     return square_error / n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _in_time(mjd: FloatArray, flux: FloatArray, mean: float, second: float, row: FloatArray, is_flat: bool) -> None:
-    """Statistics that need the order in time, into row (20,); `second` is the sum of squared deviations from the mean."""
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _trend(mjd: FloatArray, flux: FloatArray, mean: float, second: float, row: FloatArray, is_flat: bool) -> None:
+    """Slope of a straight line, and its significance, into row (20,)."""
     n, start = len(flux), mjd[0]
-    steps, slopes, steepest, walk, lowest, highest = 0.0, 0.0, -1.0, 0.0, math.inf, -math.inf
-    mean_time = 0.0
+    mean_time, spread, shared = 0.0, 0.0, 0.0
     for i in range(n):
-        mean_time += (mjd[i] - start) / n
-    spread, shared = 0.0, 0.0
+        mean_time += mjd[i] - start
+    mean_time /= n
     for i in range(n):
         since = mjd[i] - start - mean_time
         spread += since * since
         shared += since * (flux[i] - mean)
-        walk += flux[i] - mean
-        lowest, highest = min(lowest, walk), max(highest, walk)
-        if i > 0:
-            step, gap = flux[i] - flux[i - 1], mjd[i] - mjd[i - 1]
-            steps += step * step
-            if gap > 0.0:
-                slope = abs(step / gap)
-                slopes += slope * slope
-                steepest = max(steepest, slope)
-    if steepest >= 0.0:
-        row[15] = steepest
-    if not is_flat:
-        row[10] = (highest - lowest) / (n * math.sqrt(second / (n - 1)))
-        row[12] = steps / second
-        if steepest >= 0.0:
-            row[13] = (mjd[n - 1] - start) ** 2 / (float(n - 1) ** 2 * second) * slopes
     if n > 2 and spread > 0.0:
         row[16] = shared / spread
         rest = second - shared * shared / spread
@@ -254,16 +260,41 @@ def _in_time(mjd: FloatArray, flux: FloatArray, mean: float, second: float, row:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _in_time(mjd: FloatArray, flux: FloatArray, mean: float, second: float, row: FloatArray, is_flat: bool) -> None:
+    """Statistics that need the order in time, into row (20,); `second` is the sum of squared deviations from the mean."""
+    n = len(flux)
+    walk = lowest = highest = flux[0] - mean
+    steps, slopes, steepest = 0.0, 0.0, -1.0
+    for i in range(1, n):
+        walk += flux[i] - mean
+        lowest, highest = walk if walk < lowest else lowest, walk if walk > highest else highest
+        step, gap = flux[i] - flux[i - 1], mjd[i] - mjd[i - 1]
+        steps += step * step
+        slope = step / gap if gap > 0.0 else 0.0
+        square = slope * slope
+        slopes += square
+        steepest = square if square > steepest and gap > 0.0 else steepest
+    if steepest >= 0.0:
+        row[15] = math.sqrt(steepest)
+    if not is_flat:
+        row[10] = (highest - lowest) / (n * math.sqrt(second / (n - 1)))
+        row[12] = steps / second
+        if steepest >= 0.0:
+            row[13] = (mjd[n - 1] - mjd[0]) ** 2 / (float(n - 1) ** 2 * second) * slopes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _distribution(flux: FloatArray, ordered: FloatArray, mean: float, second: float, row: FloatArray) -> None:
     """Statistics of the distribution of a flux that is not constant, into row (20,)."""
     n = len(flux)
     sd = math.sqrt(second / (n - 1))
-    third, fourth, n_beyond, n_near = 0.0, 0.0, 0, 0
+    third, fourth, n_beyond, n_near, scale = 0.0, 0.0, 0, 0, 1.0 / sd
     median, near = _median(ordered), 0.1 * 0.5 * (ordered[n - 1] - ordered[0])
     for i in range(n):
-        deviation = (ordered[i] - mean) / sd
-        third += deviation**3
-        fourth += deviation**4
+        deviation = (ordered[i] - mean) * scale
+        cube = deviation * deviation * deviation
+        third += cube
+        fourth += cube * deviation
         n_beyond += abs(ordered[i] - mean) > sd
         n_near += abs(ordered[i] - median) < near
     row[6], row[11] = n_near / n, n_beyond / n
@@ -283,8 +314,9 @@ def _statistics(mjd: FloatArray, flux: FloatArray, flux_err: FloatArray, ordered
     n, mean, second, square = len(flux), 0.0, 0.0, 0.0
     for i in range(n):
         ordered[i] = flux[i]
-        mean += flux[i] / n
+        mean += flux[i]
         square += flux[i] * flux[i]
+    mean /= n
     row[0] = mean
     if n < 2:
         return
@@ -301,6 +333,7 @@ def _statistics(mjd: FloatArray, flux: FloatArray, flux_err: FloatArray, ordered
     if mean != 0.0:
         row[19] = (variance - square_error) / mean**2
     _in_time(mjd, flux, mean, second, row, is_flat)
+    _trend(mjd, flux, mean, second, row, is_flat)
     if not is_flat:
         _distribution(flux, ordered, mean, second, row)
 
@@ -319,15 +352,14 @@ def _band_objects(
     offsets: Rows, mjd: FloatArray, band: Bands, flux: FloatArray, flux_err: FloatArray, bands: Bands, out: FloatArray, column: int
 ) -> None:
     """`_statistics` of every object and band with points; out (B, F)."""
-    most = _most_points(offsets)
-    t, f, e, ordered = np.empty(most), np.empty(most), np.empty(most), np.empty(most)
+    room = _most_points(offsets) + 1  # one more, as every point is written before it is known to belong to the band
+    t, f, e, ordered = np.empty(room), np.empty(room), np.empty(room), np.empty(room)
     for k in range(len(out)):
         for w in range(len(bands)):
             n = 0
             for i in range(offsets[k], offsets[k + 1]):
-                if band[i] == bands[w]:
-                    t[n], f[n], e[n] = mjd[i], flux[i], flux_err[i]
-                    n += 1
+                t[n], f[n], e[n] = mjd[i], flux[i], flux_err[i]
+                n += band[i] == bands[w]
             if n > 0:
                 first = column + w * _N_BAND
                 _statistics(t[:n], f[:n], e[:n], ordered[:n], out[k, first : first + _N_BAND])
@@ -361,11 +393,11 @@ def _point_objects(offsets: Rows, mjd: FloatArray, flux: FloatArray, flux_err: F
             n_faded += snr < -SIGNIFICANT_SNR
             n_insignificant += abs(snr) < INSIGNIFICANT_SNR
             highest = max(highest, snr)
-        _sort(size[:n])
+        middle = 0.5 * (_select(size[:n], (n - 1) // 2) + _select(size[:n], n // 2))
         out[k, column] = mjd[first + n - 1] - mjd[first]
         out[k, column + 1] = n_positive / n
         out[k, column + 2] = n_significant / n
         out[k, column + 3] = n_faded / n
         out[k, column + 4] = n_insignificant / n
         out[k, column + 5] = highest
-        out[k, column + 6] = _median(size[:n])
+        out[k, column + 6] = middle

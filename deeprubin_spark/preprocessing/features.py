@@ -14,7 +14,10 @@ from pyspark.sql import DataFrame
 from deeprubin_spark import arrow
 from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels import light_curve_features as kernel
+from deeprubin_spark.kernels.light_curves import light_curves as kernel_curves
 from deeprubin_spark.kernels.measurements import DETECTION, FORCED, KINDS, LIMIT
+from deeprubin_spark.kernels.observations import Context, Observations
+from deeprubin_spark.kernels.upper_limits import UpperLimits
 from deeprubin_spark.preprocessing.history import light_curves, unfolded_nights, with_history
 from deeprubin_spark.preprocessing.objects import KEY_FIELDS, by_object
 from deeprubin_spark.schemas import FEATURES
@@ -48,14 +51,19 @@ def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.Reco
     taken = pa.array(_in_time(arrow.floats(flat["mjd"])[chosen.rows[is_used]], offsets, chosen.rows[is_used]))
     points = {name: flat[name].take(taken) for name in _POINT_FIELDS}
     kind = arrow.codes(points["kind"], KINDS)
-    is_detection = kind == DETECTION
-    found = kernel.extract(
+    is_detection, is_limit = kind == DETECTION, kind == LIMIT
+    mjd, band = arrow.floats(points["mjd"]), arrow.codes(points["band"], BAND_NAMES)
+    curves = kernel_curves(
         _offsets_of(is_detection, offsets),
-        arrow.floats(points["mjd"])[is_detection],
-        arrow.codes(points["band"], BAND_NAMES)[is_detection],
+        mjd[is_detection],
+        band[is_detection],
         arrow.floats(points["flux_njy"])[is_detection],
         arrow.floats(points["flux_err_njy"])[is_detection],
     )
+    limits = UpperLimits(_offsets_of(is_limit, offsets), mjd[is_limit], band[is_limit], arrow.floats(points["limit_njy"])[is_limit])
+    unknown = np.full(len(rows), np.nan)
+    context = Context(*(arrow.floats(batch.column(name).take(rows)) for name in ("ra", "dec")), unknown, unknown)
+    found = kernel.extract(Observations(curves, limits, context))
     is_ok = found.status == kernel.STATUS_NAMES.index("ok")
     n_rows = len(rows)
     columns: dict[str, pa.Array] = {name: batch.column(name).take(rows) for name in ("object_id", "night", *_CARRIED)}
@@ -64,7 +72,7 @@ def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.Reco
         "feature_set": pa.array([FEATURE_SET] * n_rows, pa.string()),
         "status": pc.take(pa.array(kernel.STATUS_NAMES, pa.string()), pa.array(found.status.astype(np.int64))),
         "n_detections": pa.array(np.diff(_offsets_of(is_detection, offsets)), pa.int32()),
-        "n_limits": pa.array(np.diff(_offsets_of(kind == LIMIT, offsets)), pa.int32()),
+        "n_limits": pa.array(np.diff(_offsets_of(is_limit, offsets)), pa.int32()),
         "t_ref_mjd": arrow.nullable(np.where(is_ok, found.t_ref_mjd, np.nan), pa.float64()),
         "grid_time": _where(is_ok, arrow.matrix_rows(found.grid_time)),
         "grid_mean": _where(is_ok, arrow.matrix_rows(found.grid_mean.reshape(n_rows, -1))),
