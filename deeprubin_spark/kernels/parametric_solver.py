@@ -21,7 +21,8 @@ from deeprubin_spark.kernels.light_curves import FloatArray
 IntArray = NDArray[np.int64]
 Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]  # of a `Trial`, in its order
 
-SHORT_SEARCH, LONG_SEARCH = 8, 60  # steps
+LONG_SEARCH = 60  # steps
+SHORT_SEARCH = 2  # steps for each parameter and two more: then regions can be told apart
 _FIRST_DAMPING, _LEAST_DAMPING = 0.1, 1e-8
 _EASIER, _HARDER = 0.3, 3.0
 _TOLERANCE, _RELATIVE_TOLERANCE = 1e-3, 1e-5  # of chi2: a step that gains less ends the search
@@ -75,7 +76,7 @@ def minimise(evaluate: Evaluate, starts: FloatArray, low: FloatArray, high: Floa
             evaluate(everyone, trial)
             _keep_better(everyone, trial.arrays(), climber.arrays())
         if starts.shape[1] > 1:
-            _climb(evaluate, low, high, climber, trial, SHORT_SEARCH)
+            _climb(evaluate, low, high, climber, trial, SHORT_SEARCH * (low.shape[1] + 1))
         _keep_better(everyone, climber.arrays(), best.arrays())
     _climb(evaluate, low, high, best, trial, LONG_SEARCH)
     return best
