@@ -105,11 +105,12 @@ class Decoder:
         for program, found in waiting.items():
             yield from self._blocks(program, packets, found)
 
-    def payloads(self, packets: Packets, program: Program) -> Iterator[Decoded | Bad]:
-        """Decode packets that are one record each, without a header."""
-        indices = np.arange(len(packets.begins))
-        found = Blocks(np.frombuffer(packets.data, np.uint8), packets.begins, packets.ends, np.ones(len(indices), np.int64))
-        yield from self._fill(program, packets, found, indices, np.zeros(len(indices), np.int64), packets.begins)
+    def payloads(self, packets: Packets, program: Program, starts: IntArray, chosen: IntArray | None = None) -> Iterator[Decoded | Bad]:
+        """Decode packets that are one record each, without a header, from `starts` on; only those that are `chosen`."""
+        indices = np.arange(len(starts)) if chosen is None else chosen
+        begins, ends = starts[indices], packets.ends[indices]
+        found = Blocks(np.frombuffer(packets.data, np.uint8), begins, ends, np.ones(len(indices), np.int64))
+        yield from self._fill(program, packets, found, indices, np.zeros(len(indices), np.int64), packets.begins[indices])
 
     def flush(self) -> Iterator[Decoded]:
         """Hand out what has been decoded so far."""

@@ -15,6 +15,7 @@ from deeprubin_spark.ingestion.archive import Source
 from deeprubin_spark.ingestion.container import LARGEST_BLOCK, SYNC, BadPacketError, Writer
 from deeprubin_spark.ingestion.decode import Bad, Decoded, Decoder, Packets
 from deeprubin_spark.ingestion.inflate import ArchiveBytes
+from deeprubin_spark.ingestion.payloads import payloads
 from deeprubin_spark.ingestion.tar import Damage, Member, members
 
 _PIECE = 4 << 20  # [byte] of a large container read at a time
@@ -25,6 +26,8 @@ def read(source: Source, decoder: Decoder) -> Iterator[Decoded | Bad | Damage]:
     if source.files:
         for position, name in enumerate(source.files):
             yield from _file(Path(source.path) / name, decoder, position)
+    elif source.has_payloads:
+        yield from payloads(source, decoder)
     else:
         yield from _archive(source, decoder)
 
