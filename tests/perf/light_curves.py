@@ -1,7 +1,7 @@
 """The light curves on which kernels are measured: a quarter each of supernovae, pulsators, random walks and flares over noise.
 
-10 to 150 points an object, log-uniform, 51 in the mean, at random times over 30 to 400 days; g and r. Fluxes and errors are those of a 1.2 m
-survey: 1 sigma of 2,000 to 6,000 nJy, amplitudes of 10^4 to 5 x 10^5 nJy.
+10 to 150 points an object, log-uniform, 51 in the mean whatever the number of objects, at random times over 30 to 400 days; g and r. Fluxes and
+errors are those of a 1.2 m survey: 1 sigma of 2,000 to 6,000 nJy, amplitudes of 10^4 to 5 x 10^5 nJy.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ Shape = Callable[[FloatArray, FloatArray, Generator], FloatArray]
 def standard_mix(n_objects: int, bands: tuple[str, ...] = ("g", "r"), seed: int = 1) -> LightCurves:
     """`n_objects` light curves of the mix; the same ones for the same arguments."""
     rng = np.random.default_rng(seed)
-    counts = np.exp(rng.uniform(*np.log(_POINTS), n_objects)).astype(np.int64)
-    pieces = [_object(int(n), bands, rng) for n in counts]
+    quantiles = (rng.permutation(n_objects) + 0.5) / n_objects
+    counts = np.exp(np.log(_POINTS[0]) + quantiles * np.log(_POINTS[1] / _POINTS[0])).astype(np.int64)
+    pieces = [_object(int(n), bands, _SHAPES[k % len(_SHAPES)], rng) for k, n in enumerate(counts)]
     mjd, band, flux, flux_err = (np.concatenate(column) for column in zip(*pieces, strict=True))
     return light_curves(np.concatenate([[0], np.cumsum(counts)]), mjd, band, flux, flux_err)
 
@@ -56,13 +57,13 @@ def by_band(curves: LightCurves) -> list[tuple[FloatArray, FloatArray, FloatArra
     return made
 
 
-def _object(n: int, bands: tuple[str, ...], rng: Generator) -> tuple[FloatArray, ...]:
+def _object(n: int, bands: tuple[str, ...], shape: Shape, rng: Generator) -> tuple[FloatArray, ...]:
     """Points of one object: mjd [d], band, flux, flux_err [nJy]."""
     span = rng.uniform(*_SPAN)
     time = np.sort(rng.uniform(0.0, span, n))
     band = np.array([band_index(name) for name in bands], np.int8)[rng.integers(0, len(bands), n)]
     wavelength = np.array([b.wavelength for b in BANDS])[band] / 6000.0
-    flux = _SHAPES[rng.integers(0, len(_SHAPES))](time, wavelength, rng)
+    flux = shape(time, wavelength, rng)
     error = rng.uniform(*_ERROR, n)
     return FIRST_MJD + time, band, flux + error * rng.standard_normal(n), error
 
