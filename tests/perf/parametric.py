@@ -86,6 +86,6 @@ ROWS = (
         "curve_fit",
         60.0,
         20.0,
-        least={"chi2 within 1 % of curve_fit's or lower, share": 0.9},
+        least={"chi2 within 1 % of curve_fit's or lower, share": 0.85},
     ),
 )
