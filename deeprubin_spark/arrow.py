@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from deeprubin_spark.kernels.avro_decode import TEXT, TEXT_USED, THERE, VALUES, Columns
+from deeprubin_spark.kernels.avro_decode import TEXT, TEXT_USED, THERE, VALUES, Columns, present
 from deeprubin_spark.kernels.avro_program import Node
 
 Column = Any  # pa.Array or pa.ChunkedArray, which come without types
@@ -138,9 +138,28 @@ def decoded_is_there(columns: Columns, node: Node) -> NDArray[np.bool_]:
     return columns.memory[begin : begin + n_rows].astype(np.bool_)
 
 
-def from_values(values: NDArray[np.generic], is_there: NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
-    """An Arrow array over the memory of `values`, which have its type; NULL where `is_there` is false."""
-    return pa.Array.from_buffers(kind, len(values), [_bits(is_there), pa.py_buffer(values)])
+class Bitmap(NamedTuple):
+    """Which rows of a column are there, as Arrow has it; `bits` None where all are."""
+
+    bits: pa.Buffer | None
+    n_absent: int
+
+
+def bitmaps(columns: Columns, chosen: NDArray[np.int64], missing: NDArray[np.float64]) -> dict[int, Bitmap]:
+    """Column of numbers -> where its values are and do not mean "missing"; arguments as of `avro_decode.present`."""
+    bits, begins, absent = present(columns, chosen, missing)
+    whole = pa.py_buffer(bits)
+    found = {}
+    for column, begin, n in zip(chosen.tolist(), begins.tolist(), absent.tolist(), strict=True):
+        found[column if column >= 0 else -1 - column] = Bitmap(whole.slice(begin) if n else None, n)
+    return found
+
+
+def decoded_numbers(columns: Columns, node: Node, is_there: Bitmap) -> pa.Array:
+    """A node of numbers over the memory they were decoded into, NULL where `is_there` says so."""
+    begin, n_rows = int(columns.layout[node.column, VALUES]), int(columns.rows[node.table, 0])
+    buffer = pa.py_buffer(columns.memory).slice(begin)
+    return pa.Array.from_buffers(_DECODED[node.kind], n_rows, [is_there.bits, buffer], null_count=is_there.n_absent)
 
 
 def lists_where(flat: pa.Array, list_offsets: NDArray[np.generic], is_there: NDArray[np.bool_], kind: pa.ListType) -> pa.ListArray:

@@ -21,6 +21,7 @@ _ALWAYS = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.databricks.delta.schema.autoMerge.enabled": "false",
+    "spark.sql.parquet.compression.codec": "zstd",
     # An object's rows stay in one task: a join never splits a partition. Partitions are cut small and joined to a fitting size as they are read,
     # so that a task holds the same amount of a large night as of a small one.
     "spark.sql.adaptive.skewJoin.enabled": "false",
@@ -29,11 +30,10 @@ _ALWAYS = {
     "spark.sql.optimizer.runtime.bloomFilter.enabled": "true",
     "spark.sql.optimizer.runtime.bloomFilter.creationSideThreshold": "1TB",
     "spark.sql.optimizer.runtime.bloomFilter.applicationSideScanSizeThreshold": "1MB",
-    # Most values are measurements, no two alike: trying a dictionary first doubles the cost of writing them.
-    "spark.sql.parquet.compression.codec": "zstd",
-    "parquet.compression.codec.zstd.level": "1",
-    "parquet.enable.dictionary": "false",
 }
+# How Parquet is written; for each session, because Spark takes no such names at its start. Most values are measurements, no two alike: trying a
+# dictionary first would double the cost of writing them.
+_PARQUET = {"parquet.compression.codec.zstd.level": "1", "parquet.enable.dictionary": "false"}
 # Set only where we start the driver's JVM ourselves, i.e. not under spark-submit, Databricks or Connect.
 _LOCAL = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -64,6 +64,8 @@ def session(settings: SparkSettings, name: str) -> Iterator[SparkSession]:
         yield active
         return
     spark = _builder(settings, name).getOrCreate()
+    for key, value in (_PARQUET | {f"parquet.enable.dictionary#{path}": "true" for path in _repeating()}).items():
+        spark.conf.set(key, value)
     try:
         yield spark
     finally:
@@ -72,7 +74,7 @@ def session(settings: SparkSettings, name: str) -> Iterator[SparkSession]:
 
 def _builder(settings: SparkSettings, name: str) -> SparkSession.Builder:
     builder = SparkSession.builder.appName(f"deeprubin {name}")
-    conf = _ALWAYS | {f"parquet.enable.dictionary#{path}": "true" for path in _repeating()}
+    conf = dict(_ALWAYS)
     conf["spark.sql.shuffle.partitions"] = str(settings.shuffle_partitions)
     conf["spark.sql.execution.arrow.maxRecordsPerBatch"] = str(settings.arrow_batch_rows)
     for variable in _WORKER_ENVIRONMENT:

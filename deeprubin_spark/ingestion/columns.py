@@ -6,6 +6,7 @@ A packet says "missing" in five ways: the field is not there, null, NaN, a magic
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from deeprubin_spark import arrow
 from deeprubin_spark.ingestion.decode import Decoded
-from deeprubin_spark.kernels.avro_program import Node
+from deeprubin_spark.kernels.avro_program import Node, Program
 from deeprubin_spark.schemas import ALERTS_ZTF, CUTOUTS
 from deeprubin_spark.schemas.alerts import CANDIDATE, FORCED, HISTORY
 from deeprubin_spark.schemas.contract import Column
@@ -41,6 +42,10 @@ _NATIVE = {
     "string": pa.string(),
     "bytes": pa.binary(),
 }
+_KINDS = {column.type: column.arrow_type() for column in (*CANDIDATE, *HISTORY, *FORCED)}
+_HISTORY_KINDS = {name: ALERTS_ZTF.column(name).arrow_type() for name in ("prv_candidates", "fp_hists")}
+_COLUMNS = {column.name: column for column in ALERTS_ZTF.columns}
+_STAMP_KIND = CUTOUTS.column("science").arrow_type()
 Flags = NDArray[np.bool_]
 
 
@@ -65,7 +70,7 @@ def alert_columns(decoded: Decoded, misfits: Misfits) -> dict[str, pa.Array]:
     maker = _Maker(decoded, misfits)
     root = decoded.columns.program.root
     candidate = root.child("candidate")
-    columns = {name: maker.column(root.child(name), ALERTS_ZTF.column(name), MISSING) for name in _TOP_LEVEL}
+    columns = {name: maker.column(root.child(name), _COLUMNS[name], MISSING) for name in _TOP_LEVEL}
     columns |= {c.name: maker.column(candidate.child(c.name) if candidate else None, c, MISSING) for c in CANDIDATE}
     columns["prv_candidates"] = maker.history(root.child("prv_candidates"), "prv_candidates", HISTORY, MISSING)
     columns["fp_hists"] = maker.history(root.child("fp_hists"), "fp_hists", FORCED, MISSING_FORCED)
@@ -76,9 +81,8 @@ def cutout_columns(decoded: Decoded) -> dict[str, pa.Array]:
     """The stamps of `cutouts`, N rows each, gzipped FITS as they came; NULL where a packet has none."""
     root = decoded.columns.program.root
     nodes = {name: stamp.child(_STAMP_DATA) if (stamp := root.child(field)) else None for name, field in _STAMPS.items()}
-    kinds = {name: CUTOUTS.column(name).arrow_type() for name in _STAMPS}
     return {
-        name: arrow.decoded(decoded.columns, node) if node and node.kind == "bytes" else pa.nulls(decoded.n_rows, kinds[name])
+        name: arrow.decoded(decoded.columns, node) if node and node.kind == "bytes" else pa.nulls(decoded.n_rows, _STAMP_KIND)
         for name, node in nodes.items()
     }
 
@@ -96,18 +100,21 @@ class _Maker:
 
     def __init__(self, decoded: Decoded, misfits: Misfits) -> None:
         self._columns, self._misfits, self._n = decoded.columns, misfits, decoded.n_rows
+        numbers, missing = _numbers(decoded.columns.program)
+        self._is_there = arrow.bitmaps(decoded.columns, numbers, missing)
 
     def column(self, node: Node | None, column: Column, missing: int) -> pa.Array:
         """A field of the alert or its candidate."""
         if node is None:
-            return pa.nulls(self._n, column.arrow_type())
+            return pa.nulls(self._n, _KINDS[column.type])
         array, unfit = self._fitted(node, column, missing)
-        self._misfits.add(np.flatnonzero(unfit), f"{column.name}: expected {column.type}, found {node.kind}") if unfit is not None else None
+        if unfit is not None:
+            self._misfits.add(np.flatnonzero(unfit), f"{column.name}: expected {column.type}, found {node.kind}")
         return array
 
     def history(self, node: Node | None, name: str, columns: Sequence[Column], missing: int) -> pa.Array:
         """A list of records for each alert; a history that is null stays NULL, an empty one stays empty."""
-        kind = ALERTS_ZTF.column(name).arrow_type()
+        kind = _HISTORY_KINDS[name]
         if node is None or node.kind != "array" or not node.children or node.children[0].kind != "record":
             return pa.nulls(self._n, kind)
         item = node.children[0]
@@ -116,16 +123,16 @@ class _Maker:
         fields = []
         for column in columns:
             child = item.child(column.name)
-            array, unfit = self._fitted(child, column, missing) if child else (pa.nulls(len(parents), column.arrow_type()), None)
+            array, unfit = self._fitted(child, column, missing) if child else (pa.nulls(len(parents), _KINDS[column.type]), None)
             if unfit is not None and child is not None:
                 self._misfits.add(parents[unfit], f"{name}.{column.name}: expected {column.type}, found {child.kind}")
             fields.append(array)
         if missing == MISSING:
-            fields = self._oldest_first(fields, item.child("jd"), offsets, parents)
-        flat = pa.StructArray.from_arrays(fields, fields=[kind.value_type.field(i) for i in range(kind.value_type.num_fields)])
+            fields = self._oldest_first(fields, item.child("jd"), parents)
+        flat = pa.StructArray.from_arrays(fields, fields=list(kind.value_type))
         return arrow.lists_where(flat, offsets, arrow.decoded_is_there(self._columns, node), kind)
 
-    def _oldest_first(self, fields: list[pa.Array], jd: Node | None, offsets: NDArray[Any], parents: NDArray[np.integer]) -> list[pa.Array]:
+    def _oldest_first(self, fields: list[pa.Array], jd: Node | None, parents: NDArray[np.integer]) -> list[pa.Array]:
         """The fields with each alert's rows in order of time; rows of one time stay as they came."""
         if jd is None or jd.kind not in ("double", "float", "int", "long"):
             self._misfits.add(np.unique(parents), "prv_candidates.jd: expected a number, found none")
@@ -141,17 +148,27 @@ class _Maker:
 
     def _fitted(self, node: Node, column: Column, missing: int) -> tuple[pa.Array, Flags | None]:
         """A node's values in its column's type, "missing" as NULL; which rows have values that do not fit (None: they all do)."""
-        kind = column.arrow_type()
+        kind = _KINDS[column.type]
         if _NATIVE.get(node.kind) != kind:
             return _converted(arrow.decoded(self._columns, node), kind, missing)
-        if node.kind in ("string", "bytes"):
+        if node.kind == "string":
             return without_text(arrow.decoded(self._columns, node), MISSING_TEXT), None
-        there = arrow.decoded_is_there(self._columns, node)
-        values = arrow.decoded_values(self._columns, node)
-        there &= values != missing
-        if node.kind in ("float", "double"):
-            there &= values == values
-        return arrow.from_values(values, there, kind), None
+        return arrow.decoded_numbers(self._columns, node, self._is_there[node.column]), None
+
+
+@lru_cache(maxsize=64)
+def _numbers(program: Program) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The columns of numbers (-1 - c for floats) and what means "missing" in each."""
+    found: list[tuple[int, float]] = []
+
+    def visit(node: Node, missing: int) -> None:
+        if node.kind in ("int", "long", "float", "double"):
+            found.append((-1 - node.column if node.kind in ("float", "double") else node.column, missing))
+        for child in node.children:
+            visit(child, MISSING_FORCED if node.name == "fp_hists" else missing)
+
+    visit(program.root, MISSING)
+    return np.array([c for c, _ in found], np.int64), np.array([m for _, m in found], np.float64)
 
 
 def without_text(texts: pa.Array, missing: str) -> pa.Array:

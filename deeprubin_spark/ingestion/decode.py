@@ -15,13 +15,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from deeprubin_spark.ingestion.container import SYNC, BadPacketError, Block, IncompleteError, Writer, Writers, blocks
-from deeprubin_spark.kernels.avro_decode import FULL_ROWS, OK, Blocks, Columns, Failure, decode
+from deeprubin_spark.kernels.avro_decode import FULL_ROWS, OK, Blocks, Columns, Failure, Room, decode
 from deeprubin_spark.kernels.avro_program import Program
 
 _ALERTS = 512  # in one set of columns
 _BYTES = 32 << 20  # of packets that wait with them, because one that fails a check is kept with its bytes
 _LARGEST = 1 << 30  # [byte] of columns: a single block that needs more is refused
-_HISTORY_ROOM, _TEXT_ROOM, _STAMP_ROOM = 24, 16, 1 << 14  # first guess: items an alert, bytes a text, bytes of binary an alert
+_HISTORY_ROOM, _TEXT_ROOM, _NAME_ROOM, _STAMP_ROOM = (
+    32,
+    16,
+    64,
+    1 << 14,
+)  # first guess: items an alert, bytes of a text (in an alert itself), of a stamp
 PACKET_SHIFT = 24  # an alert's sequence: its packet's position in the source, shifted, plus its own position in the packet
 IntArray = NDArray[np.int64]
 
@@ -92,7 +97,7 @@ class Decoder:
     def __init__(self, wanted: Iterable[str] | None) -> None:
         self.writers = Writers(wanted)
         self._filling: dict[Program, Decoded] = {}
-        self._room: dict[Program, tuple[IntArray, IntArray]] = {}
+        self._room: dict[Program, Room] = {}
 
     def containers(self, packets: Packets) -> Iterator[Decoded | Bad]:
         """Decode packets that are Avro containers, each with its own header."""
@@ -192,7 +197,7 @@ class Decoder:
                 yield Bad(packets, int(indices[i]), part, "decode_failed", f"byte {position}: {failure}")
             at = next_block
             if full != OK:
-                has_grown = self._grow(program, filling, full, which)
+                has_grown = self._grow(program, full, which)
                 if not has_grown and filling.n_rows == 0:
                     yield Bad(packets, int(indices[at]), 0, "decode_failed", f"a block of records that need more than {_LARGEST} bytes")
                     at += 1
@@ -200,22 +205,22 @@ class Decoder:
                 yield from self._take(program)
 
     def _new(self, program: Program) -> Decoded:
-        room, text_room = self._room.get(program) or _first_room(program)
-        self._room[program] = room, text_room
-        self._filling[program] = Decoded(Columns(program, room, text_room))
+        room = self._room.get(program) or _first_room(program)
+        self._room[program] = room
+        self._filling[program] = Decoded(Columns(room))
         return self._filling[program]
 
-    def _grow(self, program: Program, filling: Decoded, full: int, which: int) -> bool:
-        """Give the next columns more room where these filled up too early. False where they may not have more."""
-        if filling.n_rows >= _ALERTS // 2:
+    def _grow(self, program: Program, full: int, which: int) -> bool:
+        """Give the next columns more room for what filled up before there were enough alerts. False where they may not have more."""
+        if full == FULL_ROWS and which == 0:
             return True
-        room, text_room = (numbers.copy() for numbers in self._room[program])
-        grown = room if full == FULL_ROWS else text_room
+        rows, text = self._room[program].rows.copy(), self._room[program].text.copy()
+        grown = rows if full == FULL_ROWS else text
         grown[which] *= 2
-        needed = (room[program.tables] * (np.maximum(program.stored, 4) + 1)).sum() + text_room.sum()
-        if needed > _LARGEST:
+        room = Room(program, rows, text)
+        if room.n_bytes > _LARGEST:
             return False
-        self._room[program] = room, text_room
+        self._room[program] = room
         return True
 
     def _take(self, program: Program) -> Iterator[Decoded]:
@@ -224,9 +229,10 @@ class Decoder:
             yield filling
 
 
-def _first_room(program: Program) -> tuple[IntArray, IntArray]:
-    room = np.full(program.n_tables, _ALERTS * _HISTORY_ROOM, np.int64)
-    room[0] = _ALERTS
-    text_room = np.where(program.stored < 0, room[program.tables] * _TEXT_ROOM, 0)
-    text_room[program.stored == -2] = _ALERTS * _STAMP_ROOM
-    return room, text_room.astype(np.int64)
+def _first_room(program: Program) -> Room:
+    rows = np.full(program.n_tables, _ALERTS * _HISTORY_ROOM, np.int64)
+    rows[0] = _ALERTS
+    text = np.where(program.stored < 0, rows[program.tables] * _TEXT_ROOM, 0)
+    text[(program.stored < 0) & (program.tables == 0)] = _ALERTS * _NAME_ROOM
+    text[program.stored == -2] = _ALERTS * _STAMP_ROOM
+    return Room(program, rows, text.astype(np.int64))

@@ -65,30 +65,41 @@ class Failure:
         return f"record {self.record}: {self.path}: {self.problem}"
 
 
-class Columns:
-    """Room for the values that a program's columns take, filled block after block by `decode`.
+class Room:
+    """How much fits into a set of columns, and where in their memory each lies.
 
-    `layout[c]` says where column c lies in `memory` (uint8; `TABLE` ... `TEXT_USED` are the places in it, VALUES, THERE and TEXT in bytes):
-    its values (of text, arrays and maps: int32 offsets, one more than rows), which rows have one (uint8; -1: all have), its text.
-    Of table t rows[t, 0] rows are filled of rows[t, 1]. Offsets behind a row that has no value are 0.
+    rows : (T,) of each table      text : (C,) [byte] of each column's text      `n_bytes` : what they need in all
+    `layout[c]` says where column c lies (TABLE ... TEXT_USED are its numbers, THERE, VALUES and TEXT in bytes): its values (of text, arrays and
+    maps: int32 offsets, one more than rows), which rows have one (uint8; -1: all have), its text.
     """
 
-    def __init__(self, program: Program, room: NDArray[np.int64], text_room: NDArray[np.int64]) -> None:
-        """Rows that each table has room for, (T,) `room`, and bytes that each column's text has, (C,) `text_room`."""
-        self.program = program
-        self.rows = np.stack([np.zeros(program.n_tables, np.int64), np.asarray(room, np.int64)], axis=1)
+    def __init__(self, program: Program, rows: NDArray[np.int64], text: NDArray[np.int64]) -> None:
+        self.program, self.rows, self.text = program, rows, text
         self.layout = np.full((len(program.tables), 8), -1, np.int64)
         end = 0
         for c, stored in enumerate(program.stored):
-            n_rows = int(room[program.tables[c]])
-            self.layout[c, [TABLE, ITEMS_TABLE, TEXT_ROOM, TEXT_USED]] = program.tables[c], program.child[c], text_room[c], 0
+            n_rows = int(rows[program.tables[c]])
+            self.layout[c, [TABLE, ITEMS_TABLE, TEXT_ROOM, TEXT_USED]] = program.tables[c], program.child[c], text[c], 0
             if program.nullable[c]:
                 self.layout[c, THERE], end = end, _aligned(end + n_rows)
             if stored:
                 self.layout[c, VALUES], end = end, _aligned(end + (n_rows + 1) * (4 if stored < 0 else int(stored)))
             if stored < 0:
-                self.layout[c, TEXT], end = end, _aligned(end + int(text_room[c]))
-        self.memory = np.zeros(end // 8 + 1, np.int64).view(np.uint8)
+                self.layout[c, TEXT], end = end, _aligned(end + int(text[c]))
+        self.n_bytes = end
+
+
+class Columns:
+    """The values of a program's columns, filled block after block by `decode`, in `memory` (uint8) as `layout` says.
+
+    Of table t rows[t, 0] rows are filled of rows[t, 1]. Offsets behind a row that has no value are 0.
+    """
+
+    def __init__(self, room: Room) -> None:
+        self.program = room.program
+        self.rows = np.stack([np.zeros_like(room.rows), room.rows], axis=1)
+        self.layout = room.layout.copy()
+        self.memory = np.zeros(room.n_bytes // 8 + 1, np.int64).view(np.uint8)
 
 
 def _aligned(n_bytes: int) -> int:
@@ -139,6 +150,66 @@ def decode(columns: Columns, blocks: Blocks, first: int, failures: dict[int, Fai
             failures[at] = Failure(position, record, program.field_at(instruction), _MESSAGES[status].format(value))
             at += 1
     return at, OK, 0
+
+
+def present(
+    columns: Columns, chosen: NDArray[np.int64], missing: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Where numbers are, and are not what means "missing" nor NaN: a bit a row, lowest first, as Arrow has it.
+
+    chosen : (K,) columns of 4 or 8 bytes, less than 0 (-1 - c) for those of floats      missing : (K,) the number that means so
+    Returns (bits, begins, absent): bits of chosen column k from byte begins[k] on, and how many of its rows are not there.
+    """
+    real = np.where(chosen < 0, -1 - chosen, chosen)
+    n_bytes = _aligned_array(columns.rows[columns.layout[real, TABLE], 0])
+    begins = np.cumsum(n_bytes) - n_bytes
+    bits = np.zeros(int(n_bytes.sum()), np.uint8)
+    absent = np.zeros(len(chosen), np.int64)
+    m = columns.memory
+    wide = columns.program.stored[real] == 8
+    rows = columns.rows[:, 0].copy()
+    _present(
+        m,
+        m.view(np.int32),
+        m.view(np.int64),
+        m.view(np.float32),
+        m.view(np.float64),
+        columns.layout,
+        rows,
+        real,
+        chosen < 0,
+        wide,
+        missing,
+        bits,
+        begins,
+        absent,
+    )
+    return bits, begins, absent
+
+
+def _aligned_array(n_rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bytes of that many bits, in whole lines of `_ALIGNMENT` bytes."""
+    return -(-n_rows // (8 * _ALIGNMENT)) * _ALIGNMENT
+
+
+@njit(cache=True, nogil=True)
+def _present(m, i4, i8, f4, f8, layout, rows, chosen, is_float, is_wide, missing, bits, begins, absent):  # type: ignore[no-untyped-def]
+    for k in range(len(chosen)):
+        column = layout[chosen[k]]
+        n, there, values = rows[column[TABLE]], column[THERE], column[VALUES] // (8 if is_wide[k] else 4)
+        number = np.int64(missing[k])
+        n_present = 0
+        for row in range(n):
+            if is_float[k]:
+                value = f8[values + row] if is_wide[k] else np.float64(f4[values + row])
+                is_here = value == value and value != missing[k]
+            else:
+                is_here = (i8[values + row] if is_wide[k] else np.int64(i4[values + row])) != number
+            is_here = is_here and (there < 0 or m[there + row] != 0)
+            if is_here:
+                n_present += 1
+                bits[begins[k] + row // 8] |= np.uint8(1 << (row % 8))
+        absent[k] = n - n_present
 
 
 def _reader(kind: Any) -> Any:

@@ -14,7 +14,7 @@ ALERCE = "Sanchez-Saez et al. 2021"
 
 
 def counts(bands: tuple[str, ...]) -> list[Feature]:
-    """Group `counts`: n of each band, then `variability.POINT_STATISTICS`."""
+    """Group `counts`: n of each band, then `point_counts.POINT_STATISTICS`."""
     made = [Feature(f"n_{b}", "1", f"Points in {b}", "n", THIS_PROJECT, "counts", True) for b in bands]
     rows = (
         ("duration", "d", "Time from the first to the last point", "t_n - t_1", LIGHT_CURVE),

@@ -25,7 +25,9 @@ def process() -> list[Feature]:
         Feature("gp_timescale", "d", "Timescale of the Gaussian process", "l", BOONE, "gp", True),
         Feature("gp_amplitude", "nJy", "Amplitude of the Gaussian process", "A", BOONE, "gp", False),
         Feature("gp_amplitude_snr", "1", "Amplitude of the process over the median flux error", "A / median e_i", THIS_PROJECT, "gp", True),
-        Feature("gp_jitter_share", "1", "Share of the variance that is faster than the process", "j^2 / (A^2 + j^2)", THIS_PROJECT, "gp", True),
+        Feature(
+            "gp_jitter_share", "1", "Share of the variance that is faster than the process", "j^2 / (A^2 + j^2)", THIS_PROJECT, "gp", True
+        ),
         Feature("gp_nll_per_obs", "1", "Negative log evidence per point, of the flux in units of its error", nll, THIS_PROJECT, "gp", True),
         Feature(
             "gp_chi2_per_obs", "1", "Mean squared residual of the points from the posterior mean, in errors", chi2, THIS_PROJECT, "gp", True

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from deeprubin_spark.bands import band_index
 from deeprubin_spark.kernels import catalogue_points, catalogue_posterior
-from deeprubin_spark.kernels.catalogue_entry import Feature, Group, neighbours
+from deeprubin_spark.kernels.catalogue_entry import THIS_PROJECT, Feature, Group, neighbours
 from deeprubin_spark.kernels.parametric_catalogue import parametric_features
+from deeprubin_spark.kernels.period_search import PERIOD_FEATURES
 
 __all__ = ["FEATURES", "FEATURE_BANDS", "FEATURE_NAMES", "GROUP_DOCS", "ZTF_GR", "Feature", "FeatureSet", "Group"]
 
@@ -33,7 +34,7 @@ GROUP_DOCS: dict[Group, str] = {
     "limits": "Upper limits about the detections",
     "context": "Where the object is",
     "parametric": "Parametric models of the latest 256 points, and how they compare with the Gaussian process",
-    "period": "Search for a period",
+    "period": "Search for a period, in the points known on the last night on which their number reached 20 x 1.25^k",
 }
 
 _BIC_GP = "BIC_GP = -2 L + 3 ln n over the same n points, those in the set's bands"
@@ -48,6 +49,16 @@ def parametric_entries(bands: tuple[str, ...]) -> list[Feature]:
             doc, formula = doc.replace(", flux in nJy", ""), f"{formula} - BIC_GP, {_BIC_GP}"
         made.append(Feature(name, unit, doc, formula, source, "parametric", "nJy" not in unit))
     return made
+
+
+def period_entries() -> list[Feature]:
+    """Group `period`, in the order of `due_periods.fill_period_features`. Amplitudes are those in g and r whatever the set's bands."""
+    doc, formula = (
+        "Points known on the night that the period was searched for, at least 20",
+        "number of points with known_night <= due night",
+    )
+    known = Feature("period_n_known", "1", doc, formula, THIS_PROJECT, "period", True)
+    return [known, *(Feature(f.name, f.unit, f.doc, f.formula, f.source, "period", f.scale_free) for f in PERIOD_FEATURES)]
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,7 @@ class FeatureSet:
             *(feature for b in self.bands for feature in catalogue_points.limits(b)),
             *catalogue_points.context(),
             *parametric_entries(self.bands),
+            *period_entries(),
         )
 
     @cached_property

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeprubin_spark.bands import BANDS
-from deeprubin_spark.kernels.gaussian_process_bounds import TIMESCALE_MAX, floor_objects, scale_objects
+from deeprubin_spark.kernels.gaussian_process_bounds import TIMESCALE_MAX, band_objects, floor_objects, scale_objects
 from deeprubin_spark.kernels.gaussian_process_evidence import (
     AMPLITUDE_RANGE,
     BAD_INPUT,
@@ -38,20 +38,22 @@ from deeprubin_spark.kernels.gaussian_process_evidence import (
     WAVELENGTH_SCALE_RANGE,
     evidence_objects,
     log_priors,
+    prepare_objects,
 )
-from deeprubin_spark.kernels.gaussian_process_posterior import posterior_objects
+from deeprubin_spark.kernels.gaussian_process_mixing import mix_objects
+from deeprubin_spark.kernels.gaussian_process_posterior import solve_two_bands
+from deeprubin_spark.kernels.gaussian_process_posterior_bands import solve_bands
 from deeprubin_spark.kernels.gaussian_process_search import Design, climb, quadratic_design
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves, has_usable_points
 
 MIN_POINTS = 3
 STATUS_NAMES: tuple[str, ...] = ("ok", "too_few_points", "bad_input", "fit_failed")
 
-# The start grid: ln l across its range, ln A relative to the root mean square flux, little jitter and much.
-_GRID = np.meshgrid(np.linspace(0.0, 1.0, 8), [-0.6, 0.6], [0.0, 0.8], indexing="ij")
-_STARTS = np.stack([axis.ravel() for axis in _GRID], axis=1)
+# The start grid: ln l across its range, A the root mean square flux, no jitter and much; (S, 3), A relative.
+_STARTS = np.array([[fraction, 0.0, jitter] for jitter in (0.0, 0.8) for fraction in np.linspace(0.0, 1.0, 8)])
 _MUCH_JITTER = _STARTS[:, 2] > 0.0
-_RIVAL = 4.0  # a start with the other jitter and no more than this below the best is climbed from too
-_SIZES = np.array([0.07, 0.35, 0.7, 0.35])  # of the first pattern: of the range of ln l, of ln A, of ln(j^2 + ...), of ln s
+_RIVAL = 3.0  # a start with the other jitter and no more than this below the best is climbed from too
+_SIZES = np.array([0.06, 0.35, 0.6, 0.35])  # of the first pattern: of the range of ln l, of ln A, of ln(j^2 + ...), of ln s
 _FIXED_BANDS = quadratic_design(3, LANES)
 _FITTED_BANDS = quadratic_design(4, 2 * LANES)
 
@@ -92,19 +94,25 @@ class LeaveOneOut(NamedTuple):
 
 @dataclass(frozen=True)
 class _Scaled:
-    """Curves in units of their flux scale: flux, noise variance (N,), and half the least noise variance of each object (B,)."""
+    """Curves in units of their flux scale, flux and noise variance (N,), and what the evidence needs of them beside.
+
+    bands : row of each point (N,), wavelengths (B, 6), how many (B,)      unit (N,), constants, spare, power (B,) as in `prepare_objects`
+    """
 
     curves: LightCurves
     flux: FloatArray
     noise: FloatArray
+    bands: tuple[NDArray[np.int64], FloatArray, NDArray[np.int64]]
+    unit: FloatArray
+    constants: FloatArray
     spare: FloatArray
+    power: FloatArray
 
     def log_posterior(self, owner: NDArray[np.int64], candidates: FloatArray) -> FloatArray:
         """Of candidates (C, P, 4) of object owner (C,) each: (C, P); see `gaussian_process_evidence.py` for what a candidate is."""
-        value = np.empty(candidates.shape[:2])
-        curves = self.curves
-        points = curves.offsets, curves.mjd, curves.band, self.flux, self.noise
-        evidence_objects(*points, _BAND_WAVELENGTHS, self.spare, owner, np.ascontiguousarray(candidates), value)
+        value, curves = np.empty(candidates.shape[:2]), self.curves
+        points = curves.offsets, curves.mjd, self.flux, self.noise, self.unit
+        evidence_objects(*points, self.bands, self.constants, self.spare, owner, candidates, value)
         return value
 
 
@@ -162,24 +170,26 @@ def _fit(curves: LightCurves, designs: tuple[Design, ...]) -> Fits:
 
 def _scaled(curves: LightCurves, scale: FloatArray) -> _Scaled:
     """The curves in units of their flux scale."""
-    counts = np.diff(curves.offsets)
-    unit = np.repeat(scale, counts)
+    unit = np.repeat(scale, np.diff(curves.offsets))
     with np.errstate(all="ignore"):
         flux, noise = curves.flux / unit, np.maximum((curves.flux_err / unit) ** 2, NOISE_FLOOR)
-    spare = np.full(curves.n_objects, np.nan)
-    spare[counts > 0] = 0.5 * np.minimum.reduceat(noise, curves.offsets[:-1][counts > 0]) if len(noise) else 0.0
-    return _Scaled(curves, flux, noise, spare)
+    made = np.empty(len(noise)), *np.empty((3, curves.n_objects))
+    prepare_objects(curves.offsets, flux, noise, *made)
+    return _Scaled(curves, flux, noise, _bands(curves), *made)
+
+
+def _bands(curves: LightCurves) -> tuple[NDArray[np.int64], FloatArray, NDArray[np.int64]]:
+    """Row of each point (N,), wavelengths of each object's bands (B, 6), and how many they are (B,)."""
+    bands = np.zeros(len(curves.mjd), np.int64), np.zeros((curves.n_objects, len(BANDS))), np.zeros(curves.n_objects, np.int64)
+    band_objects(curves.offsets, curves.band, _BAND_WAVELENGTHS, *bands)
+    return bands
 
 
 def _bounds(scaled: _Scaled, chosen: NDArray[np.int64]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Box of the search for the chosen objects, low and high (C, 4), and the middle of the start grid in ln A (C,)."""
-    curves = scaled.curves
-    floor = np.empty(curves.n_objects)
-    floor_objects(curves.offsets, curves.mjd, floor)
-    squares = np.concatenate([np.zeros(1), np.cumsum(np.where(np.isfinite(scaled.flux), scaled.flux, 0.0) ** 2)])
-    counts = np.maximum(np.diff(curves.offsets), 1)
-    power = (np.diff(squares[curves.offsets]) / counts)[chosen]
-    wide, spare = math.log(AMPLITUDE_RANGE), scaled.spare[chosen]
+    floor = np.empty(scaled.curves.n_objects)
+    floor_objects(scaled.curves.offsets, scaled.curves.mjd, floor)
+    wide, spare, power = math.log(AMPLITUDE_RANGE), scaled.spare[chosen], scaled.power[chosen]
     low, high = np.empty((len(chosen), 4)), np.empty((len(chosen), 4))
     low[:, 0], high[:, 0] = np.log(floor[chosen]), math.log(TIMESCALE_MAX)
     low[:, 1], high[:, 1] = -wide, wide
@@ -198,7 +208,7 @@ def _search(
     candidates[:, :, 2] = low[:, 2:3] + (high - low)[:, 2:3] * _STARTS[:, 2]
     candidates[:, :, 3] = math.log(WAVELENGTH_SCALE)
     values = scaled.log_posterior(chosen, candidates)
-    first = np.stack([np.where(_MUCH_JITTER == much, values, -math.inf).argmax(axis=1) for much in (False, True)])
+    first = np.stack([np.where(much == _MUCH_JITTER, values, -math.inf).argmax(axis=1) for much in (False, True)])
     rows = np.arange(len(chosen))
     best, other = values[rows, first].max(axis=0), values[rows, first].min(axis=0)
     main = np.where(values[rows, first[0]] >= values[rows, first[1]], first[0], first[1])
@@ -255,9 +265,8 @@ def posterior(
     """
     answer = Posterior(*np.full((3, len(query_mjd), len(wavelengths)), np.nan))
     queries = np.ascontiguousarray(query_offsets, np.int64), np.ascontiguousarray(query_mjd, np.float64)
-    parameters = _parameters(fits)
-    parameters[_has_falling_times(*queries)] = np.nan
-    _solve(curves, parameters, (*queries, np.ascontiguousarray(wavelengths, np.float64)), answer)
+    in_order = ~_has_falling_times(*queries)
+    _solve(curves, fits, in_order, queries, np.ascontiguousarray(wavelengths, np.float64), answer)
     return answer
 
 
@@ -280,25 +289,39 @@ def leave_one_out(curves: LightCurves, fits: Fits) -> LeaveOneOut:
 
 def _duals(curves: LightCurves, fits: Fits) -> tuple[FloatArray, FloatArray]:
     """K^-1 F [1 / nJy] and the diagonal of K^-1 [1 / nJy^2]: (N,) each."""
-    none = np.zeros(curves.n_objects + 1, np.int64), np.empty(0), np.empty(0)
-    weights, precisions = _solve(curves, _parameters(fits), none, Posterior(*np.empty((3, 0, 0))))
+    none, every = np.zeros(curves.n_objects + 1, np.int64), np.ones(curves.n_objects, np.bool_)
+    weights, precisions = _solve(curves, fits, every, (none, np.empty(0)), np.empty(0), Posterior(*np.empty((3, 0, 0))))
     unit = np.repeat(fits.scale, np.diff(curves.offsets))
     return weights / unit, precisions / unit**2
 
 
 def _solve(
-    curves: LightCurves, parameters: FloatArray, queries: tuple[NDArray[np.int64], FloatArray, FloatArray], answer: Posterior
+    curves: LightCurves,
+    fits: Fits,
+    wanted: NDArray[np.bool_],
+    queries: tuple[NDArray[np.int64], FloatArray],
+    wavelengths: FloatArray,
+    answer: Posterior,
 ) -> tuple[FloatArray, FloatArray]:
-    """Fill the answers, and return K^-1 F and the diagonal of K^-1 in units of the flux scale: (N,) each."""
+    """Fill the answers of the wanted objects, and return K^-1 F and the diagonal of K^-1 in units of the flux scale: (N,) each."""
     dual = np.full(len(curves.mjd), np.nan), np.full(len(curves.mjd), np.nan)
-    points = curves.offsets, curves.mjd, curves.band, curves.flux, curves.flux_err
-    posterior_objects(points, _BAND_WAVELENGTHS, parameters, queries, tuple(answer), dual)
+    counts, n_bands = np.diff(curves.offsets), len(BANDS)
+    unit, jitter = np.repeat(fits.scale, counts), np.repeat(fits.jitter / fits.scale, counts)
+    with np.errstate(all="ignore"):
+        flux, noise = curves.flux / unit, np.maximum((curves.flux_err / unit) ** 2, NOISE_FLOOR) + jitter**2
+    rows, present, n_present = _bands(curves)
+    mixed = (
+        np.empty((curves.n_objects, n_bands, n_bands)),
+        np.empty((curves.n_objects, len(wavelengths), n_bands)),
+        np.empty((curves.n_objects, len(wavelengths))),
+    )
+    mix_objects(present, n_present, fits.wavelength_scale, wavelengths, *mixed)
+    amplitude = np.where(wanted, fits.amplitude / fits.scale, np.nan)
+    parameters = np.column_stack([amplitude, fits.jitter / fits.scale, fits.timescale, fits.scale])
+    points = curves.offsets, curves.mjd, rows, flux, noise
+    for solve in (solve_two_bands, solve_bands):
+        solve(points, (n_present, *mixed), parameters, queries, tuple(answer), dual)
     return dual
-
-
-def _parameters(fits: Fits) -> FloatArray:
-    """What the compiled loops take of the fits: (B, 5)."""
-    return np.column_stack([fits.amplitude, fits.timescale, fits.wavelength_scale, fits.jitter, fits.scale])
 
 
 def _has_falling_times(offsets: NDArray[np.int64], time: FloatArray) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""What a light curve says before any fit: the flux scale that is the unit of the fit, and the shortest timescale its cadence can show.
+"""What a light curve says before any fit: the flux scale that is its unit, the shortest timescale its cadence can show, its bands.
 
 Offsets (B + 1,), mjd, flux and flux_err (N,) are those of `LightCurves`; every object is computed by itself.
 """
@@ -38,7 +38,7 @@ def scale_objects(offsets: Rows, flux: Floats, flux_err: Floats, scale: Floats) 
 @njit(cache=True, nogil=True)
 def timescale_floor(mjd: Floats) -> float:
     """Twice the median gap between epochs, within [TIMESCALE_MIN, FLOOR_MAX] [d]; mjd (n,) ascending."""
-    gaps = np.full(len(mjd), math.inf)
+    gaps = np.empty(len(mjd))
     n_gaps = 0
     for i in range(1, len(mjd)):
         if mjd[i] - mjd[i - 1] > EPOCH_GAP:
@@ -46,7 +46,7 @@ def timescale_floor(mjd: Floats) -> float:
             n_gaps += 1
     if n_gaps == 0:
         return TIMESCALE_MIN
-    gaps.sort()
+    gaps[:n_gaps].sort()
     twice_median = gaps[(n_gaps - 1) // 2] + gaps[n_gaps // 2]
     return float(min(max(twice_median, TIMESCALE_MIN), FLOOR_MAX))
 
@@ -56,3 +56,22 @@ def floor_objects(offsets: Rows, mjd: Floats, floor: Floats) -> None:
     """`timescale_floor` of each object."""
     for k in range(len(floor)):
         floor[k] = timescale_floor(mjd[offsets[k] : offsets[k + 1]])
+
+
+@njit(cache=True, nogil=True)
+def band_objects(offsets: Rows, band: NDArray[np.int8], wavelengths: Floats, rows: Rows, bands: Floats, n_bands: Rows) -> None:
+    """Bands of each object in order of first appearance: how many n_bands (B,), their wavelengths bands (B, 6) [Angstrom], and of each
+    point its band's place among them, rows (N,). band (N,) index into wavelengths (6,); points of unknown bands are left out.
+    """
+    for k in range(len(n_bands)):
+        row_of_band, n_present = np.full(len(wavelengths), -1, np.int64), 0
+        for i in range(offsets[k], offsets[k + 1]):
+            b = band[i]
+            if b < 0 or b >= len(wavelengths):
+                continue
+            if row_of_band[b] < 0:
+                row_of_band[b] = n_present
+                bands[k, n_present] = wavelengths[b]
+                n_present += 1
+            rows[i] = row_of_band[b]
+        n_bands[k] = n_present

@@ -39,7 +39,9 @@ _FASTMATH = {"reassoc", "contract", "arcp", "nsz"}  # sums in any order; NaN and
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Bands = NDArray[np.int8]
-Curve = tuple[Floats, Rows, Floats, Floats, Floats, Floats]  # time [d], row of its band, flux, noise variance, 1 / (1 + noise): (n,); bands (M,) [A]
+Curve = tuple[
+    Floats, Rows, Floats, Floats, Floats, Floats
+]  # time [d], row of its band, flux, noise variance, 1 / (1 + noise): (n,); bands (M,) [A]
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")
@@ -275,46 +277,43 @@ def log_priors(candidates: Floats) -> Floats:
 
 
 @njit(cache=True, nogil=True)
-def _evaluate(curve: Curve, candidates: Floats, spare: float, w: Floats, value: Floats) -> None:
+def _evaluate(curve: Curve, candidates: Floats, spare: float, constant: float, w: Floats, value: Floats) -> None:
     """Log evidence plus log prior of LANES candidates (LANES, 4), into value; -inf where it is no number."""
     _place(curve, candidates, spare, w)
     if len(curve[5]) <= 2:
         _sweep_two_bands(curve, w, value)
     else:
         _sweep_bands(curve, w, value)
-    unit = curve[4]
-    constant = 0.0
-    for i in range(len(unit)):
-        constant += math.log(unit[i]) - _LOG_2PI
     for k in range(LANES):
-        total = value[k] + 0.5 * constant + _log_prior(candidates[k])
+        total = value[k] + constant + _log_prior(candidates[k])
         value[k] = total if math.isfinite(total) else -math.inf
 
 
 @njit(cache=True, nogil=True)
-def _bands_present(band: Bands, wavelengths: Floats, rows: Rows) -> Floats:
-    """Wavelengths of the bands present in order of first appearance (M,), and for each point its place among them, into rows (n,)."""
-    row_of_band = np.full(len(wavelengths), -1, np.int64)
-    present = np.empty(len(wavelengths))
-    n_present = 0
-    for i in range(len(band)):
-        b = band[i]
-        if row_of_band[b] < 0:
-            row_of_band[b] = n_present
-            present[n_present] = wavelengths[b]
-            n_present += 1
-        rows[i] = row_of_band[b]
-    return present[:n_present]
+def prepare_objects(offsets: Rows, flux: Floats, noise: Floats, unit: Floats, constants: Floats, spare: Floats, power: Floats) -> None:
+    """What no candidate changes: unit (N,) 1 / (1 + noise); of each object (B,) the log evidence without the sweep, `spare`, and mean flux^2.
+
+    flux and noise variance (N,) in units of the flux scale and its square.
+    """
+    for k in range(len(constants)):
+        total, squares, least = 0.0, 0.0, math.inf
+        for i in range(offsets[k], offsets[k + 1]):
+            unit[i] = 1.0 / (1.0 + noise[i])
+            total -= math.log1p(noise[i]) + _LOG_2PI
+            squares += flux[i] * flux[i]
+            least = min(least, noise[i])
+        constants[k], spare[k], power[k] = 0.5 * total, 0.5 * least, squares / max(offsets[k + 1] - offsets[k], 1)
 
 
 @njit(cache=True, nogil=True)
 def evidence_objects(
     offsets: Rows,
     mjd: Floats,
-    band: Bands,
     flux: Floats,
     noise: Floats,
-    wavelengths: Floats,
+    unit: Floats,
+    bands: tuple[Rows, Floats, Rows],
+    constants: Floats,
     spare: Floats,
     owner: Rows,
     candidates: Floats,
@@ -322,15 +321,15 @@ def evidence_objects(
 ) -> None:
     """Log evidence plus log prior of the candidates (C, P, 4) of object owner[c] each, into value (C, P); P is a multiple of LANES.
 
-    flux and noise variance (N,) in units of the flux scale and its square      wavelengths (6,) of `BANDS` [Angstrom]      spare (B,)
+    flux, noise, unit (N,), constants, spare (B,) as in `prepare_objects`
+    bands : rows (N,), wavelengths (B, 6), n_bands (B,) of `gaussian_process_bounds.band_objects`
     """
-    w = np.empty((8 + 4 * len(wavelengths) + len(wavelengths) ** 2 + 2 * len(wavelengths) * (len(wavelengths) + 1)) * LANES)
+    rows, present, n_bands = bands
+    most = present.shape[1]
+    w = np.empty((8 + 4 * most + most * most + 2 * most * (most + 1)) * LANES)
     for c in range(len(owner)):
-        first, end = offsets[owner[c]], offsets[owner[c] + 1]
-        rows, unit = np.empty(end - first, np.int64), np.empty(end - first)
-        bands = _bands_present(band[first:end], wavelengths, rows)
-        for i in range(end - first):
-            unit[i] = 1.0 / (1.0 + noise[first + i])
-        curve = (mjd[first:end], rows, flux[first:end], noise[first:end], unit, bands)
+        k = owner[c]
+        own = slice(offsets[k], offsets[k + 1])
+        curve = (mjd[own], rows[own], flux[own], noise[own], unit[own], present[k, : n_bands[k]])
         for p in range(0, candidates.shape[1], LANES):
-            _evaluate(curve, candidates[c, p : p + LANES], spare[owner[c]], w, value[c, p : p + LANES])
+            _evaluate(curve, candidates[c, p : p + LANES], spare[k], constants[k], w, value[c, p : p + LANES])

@@ -16,10 +16,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 N_ROUNDS = 8  # patterns of one climb
-TOLERANCE = 5e-3  # expected gain below which a climb ends
+TOLERANCE = 1e-2  # expected gain below which a climb ends
 _SHRINK = 0.6  # of the pattern from round to round
-_REACH = 3.0  # of the model, in pattern sizes
-_CLIFF = -20.0  # value relative to the pattern's best below which the model is not bent
+_REACH = 4.0  # of the model, in pattern sizes
+_CLIFF = -40.0  # value relative to the pattern's best below which the model is not bent
+_N_PASSES = 20  # over the coordinates, for the model's highest place
 _AXIAL = 2.0  # distance of a pattern's points on the axes, corners are at 1
 
 Floats = NDArray[np.float64]
@@ -54,18 +55,29 @@ def climb(evaluate: Evaluate, rows: Rows, low: Floats, high: Floats, size: Float
     rows : (C,) function of each climb, for `evaluate`      size : (C, D) of the first pattern. The first d of D dimensions are free, d from
     the design. `place` and `best` hold where a climb starts and the value there.
     """
-    n_free = design.pattern.shape[1]
     centre, reach = place.copy(), size.copy()
     active = np.flatnonzero(best > -math.inf)
+    room = np.empty((len(place), len(design.pattern), place.shape[1]))
     for turn in range(N_ROUNDS):
-        candidates = np.repeat(centre[active, None, :], len(design.pattern), axis=1)
-        candidates[:, :, :n_free] += reach[active, None, :n_free] * design.pattern
+        candidates = room[: len(active)]
+        _lay_patterns(active, centre, reach, design.pattern, candidates)
         values = evaluate(rows[active], candidates)
         done = np.zeros(len(active), np.bool_)
         _advance_climbs(active, candidates, values, design.inverse, turn, low, high, centre, reach, place, best, done)
         active = active[~done]
         if len(active) == 0:
             return
+
+
+@njit(cache=True, nogil=True)
+def _lay_patterns(active: Rows, centre: Floats, reach: Floats, pattern: Floats, candidates: Floats) -> None:
+    """Candidates (A, P, D) of the active climbs: the pattern (P, d), in their sizes, around their centres."""
+    n_free = pattern.shape[1]
+    for a in range(len(active)):
+        c = active[a]
+        for p in range(len(pattern)):
+            for i in range(centre.shape[1]):
+                candidates[a, p, i] = centre[c, i] + (reach[c, i] * pattern[p, i] if i < n_free else 0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -100,7 +112,10 @@ def _advance_climbs(
             far[i] = min((high[c, i] - centre[c, i]) / reach[c, i], _REACH)
             x[i] = min(max((place[c, i] - centre[c, i]) / reach[c, i], near[i]), far[i])
         height += _top_of_quadratic(gradient, hessian, near, far, x)
-        done[a] = turn > 0 and height - best[c] < TOLERANCE and np.abs(x).max() < 1.0
+        step = 0.0
+        for i in range(n_free):
+            step = max(step, abs(x[i]))
+        done[a] = turn > 0 and height - best[c] < TOLERANCE and step < 1.0
         for i in range(n_free):
             centre[c, i] = min(max(centre[c, i] + reach[c, i] * x[i], low[c, i]), high[c, i])
             reach[c, i] *= _SHRINK
@@ -120,15 +135,18 @@ def _keep_best(candidates: Floats, value: Floats, low: Floats, high: Floats, pla
             place[:] = candidates[k]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _fit_quadratic(inverse: Floats, value: Floats, top: float, gradient: Floats, hessian: Floats) -> float:
     """Least squares through a pattern's values: gradient (d,), hessian (d, d); returns its value at the centre less `top`."""
     n_free = len(gradient)
+    below = np.empty(len(value))
+    for k in range(len(value)):
+        below[k] = value[k] - top if value[k] - top > _CLIFF else _CLIFF
     centre, i, j = 0.0, 0, 0
     for c in range(len(inverse)):
         total = 0.0
         for k in range(len(value)):
-            total += inverse[c, k] * max(value[k] - top, _CLIFF)
+            total += inverse[c, k] * below[k]
         if c == 0:
             centre = total
         elif c <= n_free:
@@ -145,7 +163,7 @@ def _fit_quadratic(inverse: Floats, value: Floats, top: float, gradient: Floats,
 @njit(cache=True, nogil=True)
 def _top_of_quadratic(gradient: Floats, hessian: Floats, low: Floats, high: Floats, x: Floats) -> float:
     """Highest place of g x + x H x / 2 in a box, coordinate by coordinate from x (d,), which is moved there; returns its height."""
-    for _ in range(30):
+    for _ in range(_N_PASSES):
         moved = 0.0
         for i in range(len(x)):
             slope = gradient[i] - hessian[i, i] * x[i]
@@ -159,7 +177,7 @@ def _top_of_quadratic(gradient: Floats, hessian: Floats, low: Floats, high: Floa
                 best = high[i] if right > left else low[i]
             moved = max(moved, abs(best - x[i]))
             x[i] = best
-        if moved < 1e-3:
+        if moved < 3e-3:
             break
     height = 0.0
     for i in range(len(x)):

@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 MAX_HARMONICS = 4
 SIDEREAL_DAYS = 1.0027379093  # per day
-MULTIPLES = (0.5, 1.0 / 3.0, 2.0, 3.0)  # of a peak's frequency
+MULTIPLES = (0.5, 2.0)  # of a peak's frequency; a third and three times it never won on 368 RR Lyrae
 OFFSETS = (1.0, SIDEREAL_DAYS, 2.0, 1.0 / 365.25)  # [1/d] to either side of a peak
 RIDGE = 0.1  # of h^2 / n: harmonic h of a band is expected to have about 1 / h of the curve's scatter; without it, gaps in phase are filled wildly
-SUBMULTIPLE_EVIDENCE = 10.0  # of BIC, very strong (Kass & Raftery 1995), by which a frequency must beat its double or triple
+CLEAR_EVIDENCE = 10.0  # of BIC, very strong (Kass & Raftery 1995), by which a frequency must beat a slow trend, and its double or triple
+TREND_CYCLES = 1.5  # per time span: what turns less often is a slow trend, which nightly sampling confuses with periods near a day
 
 _N_OFFSET_PEAKS = 2  # highest peaks whose aliases by `OFFSETS` are tried: those of the others are mostly peaks themselves
-_N_MULTIPLE_PEAKS = 6
+_N_MULTIPLE_PEAKS = 4
 _N_FINALISTS = 8
-_ROUGH_HARMONICS, _ROUGH_STEP, _N_ROUGH = 2, 0.12, 7  # first sweep: harmonics, step in 1 / span, frequencies
-_FINE_STEPS = (0.04, 0.008)  # sweeps of the finalists
-_N_FINE = 9
+_ROUGH_HARMONICS, _ROUGH_STEP, _N_ROUGH = 2, 0.15, 3  # first sweep: harmonics, step in 1 / span, frequencies
+_FINE_STEPS = (0.05, 0.01)  # sweeps of the finalists
+_N_FINE = 7
 _PIVOT = 1e-6  # of a normal matrix, whose diagonal is 1/2 for even phases: below it a term says nothing that the terms before do not
 _LEAST = 1e-9  # of chi-squared, or of the residual: a fit better than this is exact
-_N_PHASES = 64  # of the fitted curve, whose range is the amplitude
 _FASTMATH = {"reassoc", "contract"}  # sums in any order; NaN and infinity keep their meaning
 _TWO_PI = 2.0 * math.pi
 
@@ -179,18 +179,19 @@ def _best_of_sweep(gains: Floats, n_points: int, penalty: Floats) -> tuple[int, 
 
 @njit(cache=True, nogil=True)
 def _candidates(peaks: Floats, low: float, high: float, apart: float) -> Floats:
-    """The peaks (P,) [1/d], highest first, their multiples and their aliases within [low, high], none closer than `apart`."""
-    every, n = np.empty(len(peaks) * (1 + len(MULTIPLES) + 2 * len(OFFSETS))), 0
-    for place in range(len(peaks)):
-        every[n] = peaks[place]
-        n += 1
-    for place in range(min(len(peaks), _N_MULTIPLE_PEAKS)):
+    """The peaks (P,) [1/d], highest first, their multiples and aliases, and two slow trends, within [low, high], none closer than `apart`."""
+    every = np.full(2 + len(peaks) * (1 + len(MULTIPLES) + 2 * len(OFFSETS)), math.nan)
+    every[: len(peaks)] = peaks
+    n = len(peaks)
+    every[n], every[n + 1] = max(low, apart), max(low, apart) + apart
+    n += 2
+    for peak in peaks[:_N_MULTIPLE_PEAKS]:
         for multiple in MULTIPLES:
-            every[n] = peaks[place] * multiple
+            every[n] = peak * multiple
             n += 1
-    for place in range(min(len(peaks), _N_OFFSET_PEAKS)):
+    for peak in peaks[:_N_OFFSET_PEAKS]:
         for offset in OFFSETS:
-            every[n], every[n + 1] = peaks[place] + offset, abs(peaks[place] - offset)
+            every[n], every[n + 1] = peak + offset, abs(peak - offset)
             n += 2
     kept = 0
     for j in range(n):
@@ -272,38 +273,41 @@ def _robust_criterion(curve: Curve, bounds: Rows, counts: Rows, frequency: float
 
 @njit(cache=True, nogil=True)
 def _lowest_nearby(
-    curve: Curve, bounds: Rows, counts: Rows, frequency: float, step: float, gains: Floats, penalty: Floats
+    curve: Curve, bounds: Rows, counts: Rows, frequency: float, step: float, low: float, gains: Floats, penalty: Floats
 ) -> tuple[float, float]:
     """Frequency of the lowest BIC among J steps around the given one, and its value; gains (J, H) is room, H the most harmonics."""
-    start = frequency - (len(gains) // 2) * step
+    start = max(frequency - (len(gains) // 2) * step, low)
     _sweep(curve, bounds, counts, start, step, RIDGE, gains)
     row, bic = _best_of_sweep(gains, counts.sum(), penalty)
     return start + row * step, bic
 
 
 @njit(cache=True, nogil=True)
-def _finalists(curve: Curve, bounds: Rows, counts: Rows, candidates: Floats, span: float, penalty: Floats) -> Floats:
-    """The candidates of the lowest BIC with few harmonics, each moved to the lowest with up to `MAX_HARMONICS`."""
+def _finalists(curve: Curve, bounds: Rows, counts: Rows, candidates: Floats, span: float, low: float, penalty: Floats) -> Floats:
+    """The candidates of the lowest BIC with few harmonics, each moved to the lowest with up to `MAX_HARMONICS`, none below `low`."""
     frequency, bic = np.empty(len(candidates)), np.empty(len(candidates))
     rough, fine = np.empty((_N_ROUGH, _ROUGH_HARMONICS)), np.empty((_N_FINE, MAX_HARMONICS))
     for j in range(len(candidates)):
-        frequency[j], bic[j] = _lowest_nearby(curve, bounds, counts, candidates[j], _ROUGH_STEP / span, rough, penalty)
+        frequency[j], bic[j] = _lowest_nearby(curve, bounds, counts, candidates[j], _ROUGH_STEP / span, low, rough, penalty)
     found = frequency[np.argsort(bic)[:_N_FINALISTS]]
     for j in range(len(found)):
         for step in _FINE_STEPS:
-            found[j], _ = _lowest_nearby(curve, bounds, counts, found[j], step / span, fine, penalty)
+            found[j], _ = _lowest_nearby(curve, bounds, counts, found[j], step / span, low, fine, penalty)
     return found
 
 
 @njit(cache=True, nogil=True)
 def _winner(frequency: Floats, evidence: Floats, apart: float) -> int:
-    """The finalist of the greatest evidence, or its double or triple if that is not clearly worse."""
+    """The finalist of the greatest evidence, or a slow trend, or its double or triple, if that is not clearly worse."""
     order = np.argsort(-evidence)
     best = order[0]
     for j in order:
+        if frequency[j] < TREND_CYCLES * 2.0 * apart and evidence[j] > evidence[best] - CLEAR_EVIDENCE:
+            return int(j)
+    for j in order:
         ratio = round(frequency[j] / frequency[best])
         near = abs(frequency[j] - ratio * frequency[best]) < ratio * apart
-        if 2 <= ratio <= 3 and near and evidence[j] > evidence[best] - SUBMULTIPLE_EVIDENCE:
+        if 2 <= ratio <= 3 and near and evidence[j] > evidence[best] - CLEAR_EVIDENCE:
             best = j
     return int(best)
 
@@ -333,7 +337,7 @@ def choose_of_objects(
         candidates = _candidates(peaks[c], low[c], high[c], apart)
         if len(candidates) == 0:
             continue
-        found = _finalists(curve, limits, n, candidates, span[c], penalty)
+        found = _finalists(curve, limits, n, candidates, span[c], low[c], penalty)
         harmonics, gained = np.empty(len(found), np.int64), np.empty(len(found))
         for j in range(len(found)):
             harmonics[j], gained[j] = _robust_criterion(curve, limits, n, found[j], penalty)
@@ -354,21 +358,22 @@ def describe_objects(
     flux: Floats,
     weight: Floats,
     frequency: Floats,
+    peak: Floats,
     n_harmonics: Rows,
     least_harmonics: int,
     gain: Floats,
     power: Floats,
     coefficients: Floats,
 ) -> None:
-    """`harmonics.describe` into gain (C,), power (C, 3) and coefficients (G, 2 MAX_HARMONICS), for objects that have a frequency."""
+    """`harmonics.describe` into gain (C,), power (C, 4) and coefficients (G, 2 MAX_HARMONICS), for objects that have a frequency."""
     single, gains = np.empty((1, 1)), np.empty((1, MAX_HARMONICS))
     room = _room()
     for c in range(len(frequency)):
         if n_harmonics[c] == 0:
             continue
         curve, limits, n = _object(c, groups, bounds, counts, time, flux, weight)
-        for column, multiple in enumerate((1.0, 2.0, 0.5)):
-            _sweep(curve, limits, n, multiple * frequency[c], 0.0, 0.0, single)
+        for column, at in enumerate((frequency[c], 2.0 * frequency[c], 0.5 * frequency[c], peak[c])):
+            _sweep(curve, limits, n, at, 0.0, 0.0, single)
             power[c, column] = single[0, 0]
         _sweep(curve, limits, n, frequency[c], 0.0, RIDGE, gains)
         gain[c] = gains[0, n_harmonics[c] - 1]

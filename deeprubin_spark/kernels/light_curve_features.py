@@ -20,12 +20,14 @@ from deeprubin_spark.bands import BANDS, band_index
 from deeprubin_spark.kernels import gaussian_process
 from deeprubin_spark.kernels.band_pairs import fill_pair_statistics
 from deeprubin_spark.kernels.damped_random_walk import fill_walk_statistics
+from deeprubin_spark.kernels.due_periods import fill_period_features
 from deeprubin_spark.kernels.feature_catalogue import FEATURE_BANDS, FEATURE_NAMES, FEATURES, ZTF_GR, Feature, FeatureSet
 from deeprubin_spark.kernels.gaussian_process import STATUS_NAMES, Fits
 from deeprubin_spark.kernels.gaussian_process_evidence import BAD_INPUT, FIT_FAILED, OK
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves, chosen_points, has_usable_points, latest_points
 from deeprubin_spark.kernels.model_comparison import fill_parametric_features
-from deeprubin_spark.kernels.observations import Context, Observations
+from deeprubin_spark.kernels.observations import Context, History, Observations
+from deeprubin_spark.kernels.point_counts import fill_band_counts, fill_point_statistics
 from deeprubin_spark.kernels.posterior_shape import PosteriorGrid, fill_shape_features
 from deeprubin_spark.kernels.process_features import (
     fill_newest_statistics,
@@ -36,7 +38,7 @@ from deeprubin_spark.kernels.process_features import (
 from deeprubin_spark.kernels.sky import ecliptic_latitude, galactic_latitude
 from deeprubin_spark.kernels.structure_function import fill_scale_statistics
 from deeprubin_spark.kernels.upper_limits import fill_limit_statistics
-from deeprubin_spark.kernels.variability import fill_band_counts, fill_band_statistics, fill_point_statistics
+from deeprubin_spark.kernels.variability import fill_band_statistics
 
 __all__ = [
     "FEATURES",
@@ -80,7 +82,8 @@ def extract(observations: Observations, feature_set: FeatureSet = ZTF_GR) -> Ext
     An object whose values are unusable (see `has_usable_points`) gets the status `bad_input` and NaN; the others do not notice it.
     """
     usable = has_usable_points(observations.curves)
-    curves = chosen_points(observations.curves, np.repeat(usable, np.diff(observations.curves.offsets)))
+    kept = np.repeat(usable, np.diff(observations.curves.offsets))
+    curves = chosen_points(observations.curves, kept)
     used = latest_points(curves, MAX_POINTS)
     fits = gaussian_process.fit(used)
     status = np.where(usable, fits.status, np.int8(BAD_INPUT))
@@ -92,6 +95,7 @@ def extract(observations: Observations, feature_set: FeatureSet = ZTF_GR) -> Ext
     fill_newest_statistics(newest, values, feature_set.first_column("gp_last"))
     fill_process_statistics(used, fits, gaussian_process.data_weights(used, fits), status, values, feature_set.first_column("gp"))
     fill_parametric_features(used, fits, feature_set.bands, values, feature_set.first_column("parametric"))
+    _fill_period(values, curves, observations.history, kept, feature_set.first_column("period"))
     _clean(values, usable)
     grid_time = (grid.start - t_ref)[:, None] + grid.step[:, None] * np.arange(N_GRID)
     return Extracted(values, grid_time, t_ref, grid.mean, grid.sd, status, np.where(status == OK, np.diff(used.offsets), 0))
@@ -126,6 +130,14 @@ def _fill_context(context: Context, values: FloatArray, column: int) -> None:
     values[:, column] = np.abs(galactic_latitude(context.ra, context.dec))
     values[:, column + 1] = np.abs(ecliptic_latitude(context.ra, context.dec))
     values[:, column + 2], values[:, column + 3] = context.star_score, context.star_distance
+
+
+def _fill_period(values: FloatArray, curves: LightCurves, history: History | None, kept: NDArray[np.bool_], column: int) -> None:
+    """Group `period`; kept (N,) are the measurements that are among the curves' points."""
+    if history is None:
+        fill_period_features(curves, np.zeros(len(curves.mjd), np.int32), None, values, column)
+    else:
+        fill_period_features(curves, history.known_night[kept], history.cached_period, values, column)
 
 
 @njit(cache=True, nogil=True)

@@ -33,8 +33,6 @@ def process_bic(curves: LightCurves, fits: Fits, bands: tuple[str, ...]) -> Floa
     in_bands = chosen_points(curves, np.isin(curves.band, [band_index(name) for name in bands]))
     evidence, n = fits.log_evidence, np.diff(in_bands.offsets)
     if in_bands is not curves:
-        evidence = np.where(
-            n < np.diff(curves.offsets), gaussian_process.log_likelihood(in_bands, fits.amplitude, fits.timescale), evidence
-        )
+        evidence = np.where(n < np.diff(curves.offsets), gaussian_process.log_evidence(in_bands, fits), evidence)
     bic: FloatArray = np.where(n > 0, -2.0 * evidence + N_PROCESS_PARAMETERS * np.log(np.maximum(n, 1)), np.nan)
     return bic

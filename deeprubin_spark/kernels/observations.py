@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves
 from deeprubin_spark.kernels.upper_limits import UpperLimits
@@ -30,18 +31,38 @@ class Context:
 
 
 @dataclass(frozen=True)
+class History:
+    """When the measurements became known, and the periods found before.
+
+    known_night : (N,) int32, days since any epoch, of each measurement      cached_period : (B, K) in the order of the feature set's group
+    `period`, from an earlier row of each object; used where its `period_n_known` is what was known on the night the period is due. NaN without.
+    """
+
+    known_night: NDArray[np.integer]
+    cached_period: FloatArray
+
+
+@dataclass(frozen=True)
 class Observations:
-    """Measurements, upper limits and context of the same B objects. ValueError where they are of different numbers of objects."""
+    """Measurements, upper limits, context and history of the same B objects. ValueError where their numbers do not agree.
+
+    Without history all measurements became known at once, and no period is known.
+    """
 
     curves: LightCurves
     limits: UpperLimits
     context: Context
+    history: History | None = None
 
     def __post_init__(self) -> None:
         sizes = {
             "limits": len(self.limits.offsets) - 1,
             **{name: len(getattr(self.context, name)) for name in ("ra", "dec", "star_score", "star_distance")},
         }
+        if self.history is not None:
+            sizes["cached_period"] = len(self.history.cached_period)
+            if len(self.history.known_night) != len(self.curves.mjd):
+                raise ValueError(f"observations: {len(self.curves.mjd)} nights expected, found {len(self.history.known_night)}")
         if set(sizes.values()) != {self.curves.n_objects}:
             raise ValueError(f"observations: {self.curves.n_objects} objects expected, found {sizes}")
 

@@ -55,7 +55,8 @@ def _exp(x: float) -> float:
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _bazin(time: FloatArray, weight: FloatArray, p: FloatArray, rows: FloatArray) -> None:
     """1 / (e^(-x / rise) + e^(x / fall)), x = t - t0, p = (t0, ln rise, ln fall): Bazin's shape, where 1 / rise is the
-    difference of his 1 / tau_rise and 1 / tau_fall."""
+    difference of his 1 / tau_rise and 1 / tau_fall.
+    """
     rise, fall = math.exp(-p[1]), math.exp(-p[2])
     for i in range(len(time)):
         x = time[i] - p[0]

@@ -84,9 +84,7 @@ def segments(curves: LightCurves, bands: NDArray[np.int64]) -> Segments:
     moments, facts = np.zeros((*shape, 2)), np.full((*shape, N_FACTS), np.nan)
     _describe_segments(start, count, time, flux, weight, moments, facts)
     first, duration, log_norm = per_object.T.copy()
-    return Segments(
-        start, count, time, flux, weight, scale, first, duration, usable, moments[..., 0], moments[..., 1], log_norm, facts
-    )
+    return Segments(start, count, time, flux, weight, scale, first, duration, usable, moments[..., 0], moments[..., 1], log_norm, facts)
 
 
 @njit(cache=True, nogil=True)
@@ -196,7 +194,7 @@ def _count_peaks(flux: FloatArray, weight: FloatArray, depth: float, sign: float
     """Maxima of sign * flux parted by dips of more than `depth`, the ends included; points with too large an error do not count."""
     n_peaks, rising, top, bottom = 0, True, -math.inf, math.inf
     for i in range(len(flux)):
-        if 1.0 > 2.0 * _CLEAR * depth * weight[i]:
+        if 2.0 * _CLEAR * depth * weight[i] < 1.0:
             continue
         value = sign * flux[i]
         if rising:

@@ -48,9 +48,7 @@ class Trial:
     def at(parameters: FloatArray, n_linear: int) -> Trial:
         """Nothing evaluated yet: chi2 is infinite."""
         shape = parameters.shape
-        return Trial(
-            parameters, np.full(shape[0], np.inf), np.zeros(shape), np.zeros((*shape, shape[1])), np.zeros((shape[0], n_linear))
-        )
+        return Trial(parameters, np.full(shape[0], np.inf), np.zeros(shape), np.zeros((*shape, shape[1])), np.zeros((shape[0], n_linear)))
 
     def arrays(self) -> Arrays:
         """As compiled code takes them."""

@@ -50,7 +50,7 @@ def spm(x: FloatArray, plateau_time: float, slope: float, rise_time: float, fall
 def blackbody(
     x: FloatArray, wavelength: FloatArray, rise: float, fall: float, t_max: float, t_min: float, cooling_time: float
 ) -> FloatArray:
-    """pi B_nu nu_0 / (sigma T^4) times a bolometric flux whose peak is 1; wavelength (n,) [Angstrom], temperatures [K]."""
+    """Pi B_nu nu_0 / (sigma T^4) times a bolometric flux whose peak is 1; wavelength (n,) [Angstrom], temperatures [K]."""
     top = np.log(fall / rise) * rise * fall / (rise + fall)
     bolometric = (np.exp(-top / rise) + np.exp(top / fall)) / (np.exp(-x / rise) + np.exp(x / fall))
     temperature = t_min + (t_max - t_min) / (1.0 + np.exp(x / cooling_time))

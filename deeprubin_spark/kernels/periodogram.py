@@ -30,6 +30,9 @@ from deeprubin_spark.kernels.band_groups import MIN_BAND_POINTS, BandGroups
 from deeprubin_spark.kernels.light_curves import FloatArray
 from deeprubin_spark.kernels.periodogram_grid import BLOCK, SEGMENT_OVERSAMPLING
 
+MEAN_SEGMENT_POINTS = 6
+LONGEST_SPANS = 2.0
+
 
 @dataclass(frozen=True)
 class FrequencyGrids:
@@ -45,29 +48,34 @@ class FrequencyGrids:
     n_segments: NDArray[np.int64]
 
 
-def frequency_grids(span: FloatArray, min_period: float, max_period: float, oversampling: float, max_frequencies: int) -> FrequencyGrids:
+def frequency_grids(bands: BandGroups, min_period: float, max_period: float, oversampling: float, max_frequencies: int) -> FrequencyGrids:
     """Grids of step 1 / (oversampling x span) between the periods [d]; segments where that takes more than `max_frequencies`.
 
-    span : (C,) [d], of each object; it is the longest period sought. ValueError where the range is empty or a number is not positive.
+    The longest period sought is twice the time span, so that a trend need not pass for a short period. A segment has six points on average:
+    few points over a long time take more frequencies than `max_frequencies`. ValueError where the range is empty or a number is not positive.
     """
     if not 0.0 < min_period < max_period or not oversampling > 0.0 or max_frequencies < 1:
         raise ValueError(
             f"frequency grid: 0 < min_period < max_period, oversampling > 0 and max_frequencies > 0 expected, "
             f"found {min_period}, {max_period}, {oversampling}, {max_frequencies}"
         )
-    searchable = span > min_period
-    safe_span = np.where(searchable, span, 1.0)
-    start, end = np.maximum(1.0 / max_period, 1.0 / safe_span), np.full(len(span), 1.0 / min_period)
-    step = 1.0 / (oversampling * safe_span)
+    searchable = bands.span > min_period
+    span = np.where(searchable, bands.span, 1.0)
+    start, end = np.maximum(1.0 / max_period, 1.0 / (LONGEST_SPANS * span)), np.full(len(span), 1.0 / min_period)
+    step = 1.0 / (oversampling * span)
     longest = max_frequencies / (SEGMENT_OVERSAMPLING * np.where(searchable, end - start, 1.0))
-    n_segments = np.where((end - start) / step < max_frequencies, 1, np.ceil(safe_span / longest).astype(np.int64))
+    n_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(bands.counts)])
+    most = (n_before[bands.groups[1:]] - n_before[bands.groups[:-1]]) // MEAN_SEGMENT_POINTS
+    n_segments = np.clip(np.ceil(span / longest).astype(np.int64), 1, np.maximum(most, 1))
+    n_segments = np.where((end - start) / step < max_frequencies, 1, n_segments)
     return FrequencyGrids(start, end, step, np.where(searchable, n_segments, 0))
 
 
 def highest_peaks(bands: BandGroups, grids: FrequencyGrids, n_peaks: int) -> tuple[FloatArray, FloatArray]:
     """Frequency and power of the highest peaks of C objects, all points in phase.
 
-    Returns two (C, n_peaks) float64 [1/d], [1], highest first; NaN where there are fewer peaks.
+    Returns two (C, n_peaks) float64 [1/d], [1], highest first; NaN where there are fewer peaks. Each is the top of the parabola through the
+    highest frequency of the grid and its neighbours, whose power is up to 0.01 too high: enough to rank them.
     """
     frequency = np.full((bands.n_objects, n_peaks), np.nan)
     power = np.full((bands.n_objects, n_peaks), -1.0)
@@ -101,7 +109,7 @@ def log10_false_alarm(
     """
     d, v = 2.0 * n_bands, n_points - 3.0 * n_bands
     with np.errstate(all="ignore"):
-        rest = np.clip(1.0 - power, 1e-12, 1.0)  # a power of 1 - 1e-7 is one of float32's rounding
+        rest = np.clip(1.0 - power, 1e-12, 1.0)
         log_tau = (
             np.log(bandwidth * time_sd * math.sqrt(4.0 * math.pi))
             + gammaln(0.5 * (d + v))

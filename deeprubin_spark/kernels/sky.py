@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 HEALPIX_ORDER = 14
-GALACTIC_POLE = 192.859508, 27.128336  # [deg] ra, dec (J2000) of the north Galactic pole (ESA 1997, Hipparcos Catalogue vol. 1, eq. 1.5.11)
+GALACTIC_POLE = 192.85948, 27.12825  # [deg] ra, dec (J2000) of the north Galactic pole (ESA 1997, Hipparcos Catalogue vol. 1, eq. 1.5.11)
 OBLIQUITY = 23.4392911  # [deg] of the ecliptic, J2000 (IAU 1976; Lieske et al. 1977): 0.04 arcsec from later ones
 
 

@@ -131,7 +131,7 @@ def _advance(t: FloatArray, firsts: Rows, lag: float, ends: Rows) -> None:
         ends[rest] = n
 
 
-@njit(cache=True, nogil=True, fastmath=_FASTMATH)
+@njit(cache=True, nogil=True)
 def _bin(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, firsts: Rows, ends: Rows) -> tuple[int, float, float]:
     """Number, total lag and total excess (y_j - y_i)^2 - noise of the pairs of each point i with those from firsts[i] to before ends[i].
 

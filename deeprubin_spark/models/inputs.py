@@ -25,10 +25,21 @@ MODEL_GROUPS: tuple[Group, ...] = (
     "scales",
     "pairs",
     "parametric",
+    "period",
 )
 # How often a survey looked differs by field, and fields by class, in simulations: a network would learn the cadence instead of the sky.
 # Simulated curves hold no point below 5 sigma by construction, real alerts a few: those shares tell simulation from sky and nothing else.
-_TELL_THE_SURVEY = {"n_g", "n_r", "significant_fraction", "insignificant_fraction"}
+_TELL_THE_SURVEY = {
+    "n_g",
+    "n_r",
+    "significant_fraction",
+    "insignificant_fraction",
+    "period_n_known",
+    "period_n_points",
+    "period_n_bands",
+    "period_n_cycles",
+    "period_phase_gap",
+}
 MODEL_FEATURES: tuple[str, ...] = tuple(
     f.name for f in FEATURES if f.group in MODEL_GROUPS and f.scale_free and f.name not in _TELL_THE_SURVEY
 )

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from deeprubin_spark import arrow
 from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels import light_curve_features as kernel
-from deeprubin_spark.kernels.light_curves import light_curves as kernel_curves
+from deeprubin_spark.kernels.light_curves import light_curves as light_curves_of
 from deeprubin_spark.kernels.measurements import DETECTION, FORCED, KINDS, LIMIT
 from deeprubin_spark.kernels.observations import Context, Observations
 from deeprubin_spark.kernels.upper_limits import UpperLimits
@@ -24,6 +24,7 @@ from deeprubin_spark.schemas import FEATURES
 from deeprubin_spark.schemas.features import FEATURE_SET
 
 _CARRIED = ("survey", "ra", "dec", "rb_max", "drb_max", "ss_name", "ss_distance")
+_CONTEXT = ("star_score", "star_distance")
 _POINT_FIELDS = [c.name for c in FEATURES.column("points").fields]
 _FIELDS = tuple(dict.fromkeys((*KEY_FIELDS, *_POINT_FIELDS)))
 
@@ -38,7 +39,7 @@ def features(segments: DataFrame, base: DataFrame, touched: DataFrame) -> DataFr
     def rows_of(batch: pa.RecordBatch) -> pa.RecordBatch:
         return _feature_rows(batch, unfolded)
 
-    joined = with_history(touched, segments, base, _CARRIED, _FIELDS)
+    joined = with_history(touched, segments, base, (*_CARRIED, *_CONTEXT), _FIELDS)
     return FEATURES.select(joined.mapInArrow(by_object(rows_of, "object_id"), FEATURES.spark_schema()))
 
 
@@ -51,28 +52,17 @@ def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.Reco
     taken = pa.array(_in_time(arrow.floats(flat["mjd"])[chosen.rows[is_used]], offsets, chosen.rows[is_used]))
     points = {name: flat[name].take(taken) for name in _POINT_FIELDS}
     kind = arrow.codes(points["kind"], KINDS)
-    is_detection, is_limit = kind == DETECTION, kind == LIMIT
-    mjd, band = arrow.floats(points["mjd"]), arrow.codes(points["band"], BAND_NAMES)
-    curves = kernel_curves(
-        _offsets_of(is_detection, offsets),
-        mjd[is_detection],
-        band[is_detection],
-        arrow.floats(points["flux_njy"])[is_detection],
-        arrow.floats(points["flux_err_njy"])[is_detection],
-    )
-    limits = UpperLimits(_offsets_of(is_limit, offsets), mjd[is_limit], band[is_limit], arrow.floats(points["limit_njy"])[is_limit])
-    unknown = np.full(len(rows), np.nan)
-    context = Context(*(arrow.floats(batch.column(name).take(rows)) for name in ("ra", "dec")), unknown, unknown)
-    found = kernel.extract(Observations(curves, limits, context))
+    columns: dict[str, pa.Array] = {name: batch.column(name).take(rows) for name in ("object_id", "night", *_CARRIED, *_CONTEXT)}
+    observations = _observations(points, kind, offsets, columns)
+    found = kernel.extract(observations)
     is_ok = found.status == kernel.STATUS_NAMES.index("ok")
     n_rows = len(rows)
-    columns: dict[str, pa.Array] = {name: batch.column(name).take(rows) for name in ("object_id", "night", *_CARRIED)}
     columns |= {feature.name: arrow.nullable(found.values[:, i], pa.float32()) for i, feature in enumerate(kernel.FEATURES)}
     columns |= {
         "feature_set": pa.array([FEATURE_SET] * n_rows, pa.string()),
         "status": pc.take(pa.array(kernel.STATUS_NAMES, pa.string()), pa.array(found.status.astype(np.int64))),
-        "n_detections": pa.array(np.diff(_offsets_of(is_detection, offsets)), pa.int32()),
-        "n_limits": pa.array(np.diff(_offsets_of(is_limit, offsets)), pa.int32()),
+        "n_detections": pa.array(np.diff(observations.curves.offsets), pa.int32()),
+        "n_limits": pa.array(np.diff(observations.limits.offsets), pa.int32()),
         "t_ref_mjd": arrow.nullable(np.where(is_ok, found.t_ref_mjd, np.nan), pa.float64()),
         "grid_time": _where(is_ok, arrow.matrix_rows(found.grid_time)),
         "grid_mean": _where(is_ok, arrow.matrix_rows(found.grid_mean.reshape(n_rows, -1))),
@@ -81,6 +71,20 @@ def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.Reco
     }
     schema = FEATURES.arrow_schema()
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _observations(
+    points: dict[str, pa.Array], kind: NDArray[np.int8], offsets: NDArray[np.int64], columns: dict[str, pa.Array]
+) -> Observations:
+    """Measurements, upper limits and context of the objects, as the kernels take them."""
+    mjd, band = arrow.floats(points["mjd"]), arrow.codes(points["band"], BAND_NAMES)
+    flux, flux_err = arrow.floats(points["flux_njy"]), arrow.floats(points["flux_err_njy"])
+    seen, limit = kind == DETECTION, kind == LIMIT
+    return Observations(
+        light_curves_of(_offsets_of(seen, offsets), mjd[seen], band[seen], flux[seen], flux_err[seen]),
+        UpperLimits(_offsets_of(limit, offsets), mjd[limit], band[limit], arrow.floats(points["limit_njy"])[limit]),
+        Context(*(arrow.floats(columns[name]) for name in ("ra", "dec", *_CONTEXT))),
+    )
 
 
 def _in_time(mjd: NDArray[np.float64], offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -39,7 +39,14 @@ def _symbols(doc: str | None) -> str:
 
 
 def _section(feature_set: FeatureSet, group: Group) -> str:
-    lines = [f"## {group}", "", f"{GROUP_DOCS[group]}.", "", "| feature | unit | meaning | formula | source | brightness |", "|---|---|---|---|---|---|"]
+    lines = [
+        f"## {group}",
+        "",
+        f"{GROUP_DOCS[group]}.",
+        "",
+        "| feature | unit | meaning | formula | source | brightness |",
+        "|---|---|---|---|---|---|",
+    ]
     return "\n".join(lines + [_row(feature) for feature in feature_set.of_group(group)])
 
 

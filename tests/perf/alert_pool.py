@@ -32,6 +32,7 @@ class Pool:
         original = next(reader)
         rng = np.random.default_rng(seed)
         self.alerts = [_jittered(original, i, rng) for i in range(n)]
+        self._bodies: dict[int, list[bytes]] = {}
         self.bare = [alert | dict.fromkeys(STAMPS) for alert in self.alerts]
 
     def write_tar(self, path: Path) -> Path:
@@ -46,26 +47,50 @@ class Pool:
                 archive.addfile(info, packet)
         return path
 
-    def write_container(self, path: Path, alerts: list[dict[str, Any]]) -> Path:
+    def bodies(self, alerts: list[dict[str, Any]], copy_number: int = 0) -> list[bytes]:
+        """Each alert's body, without header or schema; in each copy with other alert ids, put in where they stand."""
+        shift = copy_number << 20
+        return [
+            body.replace(_varint(alert["candid"]), _varint(alert["candid"] + shift))
+            for alert, body in zip(alerts, self._encoded(alerts), strict=True)
+        ]
+
+    def write_container(self, path: Path, bodies: list[bytes], a_block: int = 200) -> Path:
         """All alerts in one Avro file."""
+        header = io.BytesIO()
+        fastavro.writer(header, self.schema, [])
         with path.open("wb") as file:
-            fastavro.writer(file, self.schema, alerts, sync_interval=1 << 20)
+            file.write(header.getvalue())
+            for begin in range(0, len(bodies), a_block):
+                block = bodies[begin : begin + a_block]
+                size = sum(len(body) for body in block)
+                file.write(b"".join([_varint(len(block)), _varint(size), *block, header.getvalue()[-16:]]))
         return path
 
-    def payloads(self, alerts: list[dict[str, Any]]) -> list[bytes]:
-        """Each alert's body, without header or schema."""
-        bodies = []
-        for alert in alerts:
-            body = io.BytesIO()
-            fastavro.schemaless_writer(body, self.schema, alert)
-            bodies.append(body.getvalue())
-        return bodies
-
-    def write_payloads(self, path: Path, alerts: list[dict[str, Any]], rows_a_group: int = 500) -> Path:
+    def write_payloads(self, path: Path, bodies: list[bytes], rows_a_group: int = 500) -> Path:
         """The bodies as a Parquet file with the schema in its metadata."""
-        table = pa.table({"payload": pa.array(self.payloads(alerts), pa.binary())})
+        table = pa.table({"payload": pa.array(bodies, pa.binary())})
         pq.write_table(table.replace_schema_metadata({"avro.schema": self.text}), path, compression="none", row_group_size=rows_a_group)
         return path
+
+    def _encoded(self, alerts: list[dict[str, Any]]) -> list[bytes]:
+        key = id(alerts)
+        if key not in self._bodies:
+            self._bodies[key] = []
+            for alert in alerts:
+                body = io.BytesIO()
+                fastavro.schemaless_writer(body, self.schema, alert)
+                self._bodies[key].append(body.getvalue())
+        return self._bodies[key]
+
+
+def _varint(number: int) -> bytes:
+    """A number >= 0 as Avro writes it."""
+    bits, out = number << 1, bytearray()
+    while bits >= 0x80:
+        out.append(bits & 0x7F | 0x80)
+        bits >>= 7
+    return bytes([*out, bits])
 
 
 def _history_length(packet: bytes) -> int:

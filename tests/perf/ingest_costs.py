@@ -1,7 +1,7 @@
 """What reading alerts costs, in core-microseconds an alert, CPU time of the whole process tree: `python -m tests.perf.ingest_costs [alerts] [copies]`.
 
-Each function measures one thing and returns its cost; `main` prints them all. The pool is written `copies` times, with the same ids under names
-of other nights, so that Spark has enough to do for its start not to count.
+Each function measures one thing and returns its cost; `main` prints them all. The pool is written `copies` times, each with other alert ids, so
+that Spark has enough to do for its start not to count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from deeprubin_spark.ingestion.decode import Decoded, Decoder
 from deeprubin_spark.ingestion.inflate import ArchiveBytes
 from deeprubin_spark.ingestion.reading import read
 from deeprubin_spark.ingestion.tar import members
-from deeprubin_spark.kernels.avro_decode import Blocks, Columns, decode
+from deeprubin_spark.kernels.avro_decode import Blocks, Columns, Room, decode
 from deeprubin_spark.kernels.avro_program import compile_schema
 from deeprubin_spark.runs import Run, process_tree_seconds
 from deeprubin_spark.schemas import ALERTS_ZTF, QUARANTINE
@@ -57,14 +57,13 @@ def cheapest(work: Callable[[], object], n_alerts: int, clock: Callable[[], floa
 
 def kernel(pool: Pool, wanted: tuple[str, ...] | None) -> tuple[float, float]:
     """The compiled loop alone, and fastavro, on bodies without stamps."""
-    bodies = pool.payloads(pool.bare)
+    bodies = pool.bodies(pool.bare)
     data = np.frombuffer(b"".join(bodies), np.uint8)
     ends = np.cumsum([len(body) for body in bodies])
     blocks = Blocks(data, np.concatenate([[0], ends[:-1]]), ends, np.ones(len(ends), np.int64))
     program = compile_schema(pool.schema, wanted)
-    room = np.full(program.n_tables, 40 * len(bodies))
-    text = np.where(program.stored < 0, 1 << 22, 0)
-    ours = cheapest(lambda: decode(Columns(program, room, text), blocks, 0, {}), len(bodies))
+    room = Room(program, np.full(program.n_tables, 40 * len(bodies)), np.where(program.stored < 0, 1 << 22, 0))
+    ours = cheapest(lambda: decode(Columns(room), blocks, 0, {}), len(bodies))
     some = bodies[:200]
     theirs = cheapest(lambda: [fastavro.schemaless_reader(io.BytesIO(body), pool.schema, None) for body in some], len(some), runs=3)
     return ours, theirs
@@ -173,11 +172,12 @@ def main(n: int = 1500, copies: int = 8) -> None:
         archived = pool.write_tar(place / f"ztf_public_{NIGHT}.tar.gz")
         ours, theirs = tar(archived, n)
         print(f"tar.gz read: {ours:.0f}, tarfile {theirs:.0f}, {theirs / ours:.2f} x; and decoded {decoded(archived, n):.0f}", flush=True)
-        containers = [pool.write_container(place / "a.avro", pool.bare)]
-        containers += [Path(shutil.copy(containers[0], place / f"a{i}.avro")) for i in range(1, copies)]
-        with_stamps = [pool.write_container(place / "s.avro", pool.alerts)]
-        payloads = [pool.write_payloads(place / f"ztf_payloads_{NIGHT}.parquet", pool.bare)]
-        payloads += [Path(shutil.copy(payloads[0], place / f"ztf_payloads_{NIGHT}_{i}.parquet")) for i in range(1, copies)]
+        containers, payloads = [], []
+        for i in range(copies):
+            bodies = pool.bodies(pool.bare, i)
+            containers.append(pool.write_container(place / f"a{i}.avro", bodies))
+            payloads.append(pool.write_payloads(place / f"ztf_payloads_{NIGHT}_{i}.parquet", bodies))
+        with_stamps = [pool.write_container(place / "s.avro", pool.bodies(pool.alerts))]
         print(f"decoded in process: container {decoded(containers[0], n):.1f}, payloads {decoded(payloads[0], n):.1f}", flush=True)
         for name, cost in in_spark(n, copies, containers, with_stamps, payloads, archived):
             print(f"{name}: {cost:.1f}", flush=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import george
 import numpy as np
 import pytest
+from deeprubin_spark.kernels.gaussian_process_fit import AMPLITUDE_RANGE, TIMESCALE_MAX, timescale_floor
 from george import kernels as george_kernels
 from scipy.optimize import minimize
 
 from deeprubin_spark.bands import BANDS
 from deeprubin_spark.kernels import gaussian_process as gp
 from deeprubin_spark.kernels import gaussian_process_twin as twin
-from deeprubin_spark.kernels.gaussian_process_fit import AMPLITUDE_RANGE, TIMESCALE_MAX, timescale_floor
 from deeprubin_spark.kernels.light_curves import LightCurves, latest_points, light_curves
 
 WAVELENGTHS = np.array([band.wavelength for band in BANDS])
