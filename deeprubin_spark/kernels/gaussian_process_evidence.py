@@ -40,7 +40,9 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Bands = NDArray[np.int8]
 Room = tuple[Floats, Floats, Floats, Floats, Floats]  # see `_sweep_bands`
-Curve = tuple[Floats, Rows, Floats, Floats, Floats, Floats]  # time [d], row of its band, flux, noise variance, 1 / (1 + noise): (n,); bands (M,) [A]
+Curve = tuple[
+    Floats, Rows, Floats, Floats, Floats, Floats
+]  # time [d], row of its band, flux, noise variance, 1 / (1 + noise): (n,); bands (M,) [A]
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")
