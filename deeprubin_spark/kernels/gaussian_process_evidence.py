@@ -258,7 +258,7 @@ def _log_prior(candidate: Floats) -> float:
     """Log-normal priors on l and on the wavelength scale as densities of their logarithms, without constants."""
     z = (candidate[0] - math.log(TIMESCALE_PRIOR_MEDIAN)) / TIMESCALE_PRIOR_SIGMA
     y = (candidate[3] - math.log(WAVELENGTH_SCALE)) / WAVELENGTH_SCALE_PRIOR_SIGMA
-    return -0.5 * (z * z + y * y)
+    return float(-0.5 * (z * z + y * y))
 
 
 def log_priors(candidates: Floats) -> Floats:

@@ -20,7 +20,8 @@ from deeprubin_spark.kernels.light_curve_features import (
     extract,
 )
 from deeprubin_spark.kernels.light_curves import LightCurves, light_curves
-from deeprubin_spark.kernels.observations import Observations
+from deeprubin_spark.kernels.observations import Context, History, Observations
+from deeprubin_spark.kernels.upper_limits import UpperLimits
 
 G, R, INFRARED = (band_index(name) for name in "gri")
 PERIOD_NAMES = tuple(f.name for f in FEATURES if f.group == "period")
