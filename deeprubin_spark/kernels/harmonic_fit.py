@@ -358,21 +358,22 @@ def describe_objects(
     flux: Floats,
     weight: Floats,
     frequency: Floats,
+    peak: Floats,
     n_harmonics: Rows,
     least_harmonics: int,
     gain: Floats,
     power: Floats,
     coefficients: Floats,
 ) -> None:
-    """`harmonics.describe` into gain (C,), power (C, 3) and coefficients (G, 2 MAX_HARMONICS), for objects that have a frequency."""
+    """`harmonics.describe` into gain (C,), power (C, 4) and coefficients (G, 2 MAX_HARMONICS), for objects that have a frequency."""
     single, gains = np.empty((1, 1)), np.empty((1, MAX_HARMONICS))
     room = _room()
     for c in range(len(frequency)):
         if n_harmonics[c] == 0:
             continue
         curve, limits, n = _object(c, groups, bounds, counts, time, flux, weight)
-        for column, multiple in enumerate((1.0, 2.0, 0.5)):
-            _sweep(curve, limits, n, multiple * frequency[c], 0.0, 0.0, single)
+        for column, at in enumerate((frequency[c], 2.0 * frequency[c], 0.5 * frequency[c], peak[c])):
+            _sweep(curve, limits, n, at, 0.0, 0.0, single)
             power[c, column] = single[0, 0]
         _sweep(curve, limits, n, frequency[c], 0.0, RIDGE, gains)
         gain[c] = gains[0, n_harmonics[c] - 1]

@@ -49,7 +49,7 @@ class Choice:
 class Description:
     """The curves of C objects with G bands, folded with the chosen frequency f.
 
-    gain : (C,) share of chi-squared removed by the chosen harmonics      power : (C, 3) share removed by one sinusoid of frequency f, 2 f and f / 2
+    gain : (C,) share of chi-squared removed by the chosen harmonics      power : (C, 4) share removed by one sinusoid of f, 2 f, f / 2 and the peak
     coefficients : (G, 2 x 4) a_1, b_1, a_2, ... in units of `BandGroups.scale`, of at least three harmonics where a band has the points; else 0
     """
 
@@ -66,12 +66,12 @@ def choose(bands: BandGroups, peaks: FloatArray, low: FloatArray, high: FloatArr
     return Choice(frequency, evidence, n_harmonics)
 
 
-def describe(bands: BandGroups, choice: Choice) -> Description:
-    """The fits at the chosen frequencies; NaN and 0 where there is none."""
+def describe(bands: BandGroups, choice: Choice, peak: FloatArray) -> Description:
+    """The fits at the chosen frequencies, and one sinusoid's at the highest peak's (C,) [1/d]; NaN and 0 where there is none."""
     n = bands.n_objects
-    gain, power, coefficients = np.full(n, np.nan), np.full((n, 3), np.nan), np.zeros((len(bands.counts), 2 * MAX_HARMONICS))
-    frequency = np.ascontiguousarray(choice.frequency[:, 0])
-    compiled.describe_objects(*_arrays(bands), frequency, choice.n_harmonics, LEAST_HARMONICS, gain, power, coefficients)
+    gain, power, coefficients = np.full(n, np.nan), np.full((n, 4), np.nan), np.zeros((len(bands.counts), 2 * MAX_HARMONICS))
+    frequency, peak = np.ascontiguousarray(choice.frequency[:, 0]), np.ascontiguousarray(peak)
+    compiled.describe_objects(*_arrays(bands), frequency, peak, choice.n_harmonics, LEAST_HARMONICS, gain, power, coefficients)
     return Description(gain, power, coefficients)
 
 

@@ -74,7 +74,8 @@ def frequency_grids(bands: BandGroups, min_period: float, max_period: float, ove
 def highest_peaks(bands: BandGroups, grids: FrequencyGrids, n_peaks: int) -> tuple[FloatArray, FloatArray]:
     """Frequency and power of the highest peaks of C objects, all points in phase.
 
-    Returns two (C, n_peaks) float64 [1/d], [1], highest first; NaN where there are fewer peaks.
+    Returns two (C, n_peaks) float64 [1/d], [1], highest first; NaN where there are fewer peaks. Each is the top of the parabola through the
+    highest frequency of the grid and its neighbours, whose power is up to 0.01 too high: enough to rank them.
     """
     frequency = np.full((bands.n_objects, n_peaks), np.nan)
     power = np.full((bands.n_objects, n_peaks), -1.0)
@@ -108,7 +109,7 @@ def log10_false_alarm(
     """
     d, v = 2.0 * n_bands, n_points - 3.0 * n_bands
     with np.errstate(all="ignore"):
-        rest = np.clip(1.0 - power, 1e-12, 1.0)  # a power of 1 - 1e-7 is one of float32's rounding
+        rest = np.clip(1.0 - power, 1e-12, 1.0)
         log_tau = (
             np.log(bandwidth * time_sd * math.sqrt(4.0 * math.pi))
             + gammaln(0.5 * (d + v))
