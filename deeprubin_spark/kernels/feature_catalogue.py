@@ -53,7 +53,10 @@ def parametric_entries(bands: tuple[str, ...]) -> list[Feature]:
 
 def period_entries() -> list[Feature]:
     """Group `period`, in the order of `due_periods.fill_period_features`. Amplitudes are those in g and r whatever the set's bands."""
-    doc, formula = "Points known on the night that the period was searched for, at least 20", "number of points with known_night <= due night"
+    doc, formula = (
+        "Points known on the night that the period was searched for, at least 20",
+        "number of points with known_night <= due night",
+    )
     known = Feature("period_n_known", "1", doc, formula, THIS_PROJECT, "period", True)
     return [known, *(Feature(f.name, f.unit, f.doc, f.formula, f.source, "period", f.scale_free) for f in PERIOD_FEATURES)]
 
