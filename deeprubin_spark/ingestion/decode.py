@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from deeprubin_spark.ingestion.container import SYNC, BadPacketError, Block, IncompleteError, Writer, Writers, blocks
-from deeprubin_spark.kernels.avro_decode import FULL_ROWS, OK, Blocks, Columns, Failure, Room, decode
+from deeprubin_spark.kernels.avro_decode import Blocks, Columns, Failure, Room, decode
+from deeprubin_spark.kernels.avro_machine import FULL_ROWS, OK
 from deeprubin_spark.kernels.avro_program import Program
 
 _ALERTS = 512  # in one set of columns

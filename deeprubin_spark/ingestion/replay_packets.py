@@ -131,11 +131,16 @@ def _picked(pieces: IntArray, key: random.Keys) -> IntArray:
 
 def _values(alerts: Alerts, row: IntArray, column: IntArray, n_entries: IntArray) -> tuple[FloatArray, IntArray]:
     """Tables (len(REALS), R) and (len(INTEGERS), R): a row for each alert, then one for each entry, of the visits at [row, column]."""
-    of, n = alerts.of, len(alerts.row)
     seen = alerts.visits.at(row, column)
+    reals, integers = _reals(alerts.of, seen, row), _integers(alerts, seen, row, column, n_entries)
+    return _table(reals, REALS, len(row), np.float64), _table(integers, INTEGERS, len(row), np.int64)
+
+
+def _reals(of: Objects, seen: Visits, row: IntArray) -> dict[str, ArrayLike]:
+    """REALS of the visits `seen`, each of the object in its row."""
     second = seen.fid - 1
     size = np.abs(seen.flux)
-    reals: dict[str, ArrayLike] = {
+    return {
         "jd": seen.jd,
         "diffmaglim": seen.diffmaglim,
         "ra": seen.ra,
@@ -169,10 +174,15 @@ def _values(alerts: Alerts, row: IntArray, column: IntArray, n_entries: IntArray
         "forcediffimflux": seen.flux * 10.0 ** ((FORCED_ZERO_POINT - ZERO_POINT) / 2.5),
         "forcediffimfluxunc": seen.flux_err * 10.0 ** ((FORCED_ZERO_POINT - ZERO_POINT) / 2.5),
     }
+
+
+def _integers(alerts: Alerts, seen: Visits, row: IntArray, column: IntArray, n_entries: IntArray) -> dict[str, ArrayLike]:
+    """INTEGERS of the visits `seen`, which are those at [row, column]."""
+    of, n = alerts.of, len(alerts.row)
     entries_here = np.concatenate((n_entries, np.zeros(len(row) - n, np.int64)))
     nid = replay_sky.night_numbers(seen.day)
     detections = np.bincount(alerts.entry_alert, alerts.visits.is_detection[row[n:], column[n:]], minlength=n).astype(np.int64)
-    integers: dict[str, ArrayLike] = {
+    return {
         "fid": seen.fid,
         "pid": seen.candid // 10**10 * 10**4 + of.rcid[row] * 100 + 15,
         "programid": 1,
@@ -187,7 +197,6 @@ def _values(alerts: Alerts, row: IntArray, column: IntArray, n_entries: IntArray
         "n_history": entries_here,
         "n_forced": entries_here,
     }
-    return _table(reals, REALS, len(row), np.float64), _table(integers, INTEGERS, len(row), np.int64)
 
 
 def _table(columns: Mapping[str, ArrayLike], names: Sequence[str], n_rows: int, kind: type) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeprubin_spark.kernels.avro_decode import (
+from deeprubin_spark.kernels.avro_machine import (
     BOOLEAN,
     BYTES,
     DEEPEST,

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deeprubin_spark import arrow
-from deeprubin_spark.kernels.avro_decode import FULL_ROWS, FULL_TEXT, OK, Blocks, Columns, Failure, Room, decode, present
+from deeprubin_spark.kernels.avro_decode import Blocks, Columns, Failure, Room, decode, present
+from deeprubin_spark.kernels.avro_machine import FULL_ROWS, FULL_TEXT, OK
 from deeprubin_spark.kernels.avro_program import SchemaError, compile_schema
 from tests.unit.ingestion.ztf_packets import varint
 
