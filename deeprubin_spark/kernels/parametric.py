@@ -18,7 +18,8 @@ tau_rise < tau_fall, as it must be for a flux that vanishes long before the even
 
 over all n points in the bands asked for, sigma in nJy: -2 ln of the density of the fluxes [nJy^-n] at the best fit, plus the price of k
 parameters (Schwarz 1978). It can be set against a Gaussian process of log evidence L fitted to the same points, BIC_GP = -2 L + k_GP ln n.
-A band that is too sparse for `bazin` or `spm` is described by its mean, one parameter, so that every BIC is about the same points.
+A band that is too sparse for `bazin` or `spm`, or does not vary, is described by its mean, one parameter, so that every BIC is about the
+same points.
 The plain twin is `parametric_twin.py`.
 """
 

@@ -22,6 +22,8 @@ from deeprubin_spark.kernels.parametric_supernovae import evaluate_blackbody, ev
 
 AMPLITUDE_RANGE = 10.0  # largest amplitude in units of the range of a band's points
 BOLOMETRIC_RANGE = 1000.0  # the same for a bolometric flux, of which a band may see little
+EVENT_STEPS, SUPERNOVA_STEPS = 5, 12  # of the search in each region: more for more parameters that can stand in for each other
+
 Mask = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
@@ -56,7 +58,7 @@ def fit_bazin_shapes(points: Segments, wanted: Mask, needed: Mask) -> BandFits:
     objects, bands = np.nonzero(chosen & (points.count > 0))
     starts, low, high = parametric_starts.bazin(points.facts[objects, bands], points.duration[objects])
     evaluate = _event_problems(points, BAZIN, objects, bands[:, None])
-    return BandFits(objects, bands, minimise(evaluate, starts, low, high, n_linear=2))
+    return BandFits(objects, bands, minimise(evaluate, starts, low, high, n_linear=2, n_short=EVENT_STEPS))
 
 
 def bazin(points: Segments, wanted: Mask, shapes: BandFits) -> Found:
@@ -81,7 +83,7 @@ def spm(points: Segments, wanted: Mask, shapes: BandFits) -> Found:
     def evaluate(todo: IntArray, trial: Trial) -> None:
         evaluate_spm((points.time, points.flux, points.weight), problems, todo, trial.arrays())
 
-    best = minimise(evaluate, starts, low, high, n_linear=2)
+    best = minimise(evaluate, starts, low, high, n_linear=2, n_short=SUPERNOVA_STEPS)
     t0, plateau, rise, fall = best.parameters.T
     amplitude = best.linear.sum(axis=1)
     columns = {
@@ -107,7 +109,7 @@ def blackbody(points: Segments, wanted: Mask, shapes: BandFits, bands: tuple[str
     def evaluate(todo: IntArray, trial: Trial) -> None:
         evaluate_blackbody((points.time, points.flux, points.weight), problems, wavelength, todo, trial.arrays())
 
-    best = minimise(evaluate, starts, low, high, n_linear=1)
+    best = minimise(evaluate, starts, low, high, n_linear=1, n_short=SUPERNOVA_STEPS)
     t0, (rise, fall, coldest, ratio, cooling) = best.parameters[:, 0], np.exp(best.parameters[:, 1:].T)
     lag = np.log(fall / rise) * rise * fall / (rise + fall)
     amplitude = best.linear[:, 0] / (np.exp(-lag / rise) + np.exp(lag / fall))
@@ -191,7 +193,7 @@ def _fit_events(
     n_bands = points.count.shape[1]
     starts, low, high = start(points.facts[objects, guide[objects]], points.duration[objects])
     evaluate = _event_problems(points, shape, objects, np.tile(np.arange(n_bands), (len(objects), 1)))
-    best = minimise(evaluate, starts, low, high, n_linear=2 * n_bands)
+    best = minimise(evaluate, starts, low, high, n_linear=2 * n_bands, n_short=EVENT_STEPS)
     linear = np.where(np.tile(points.count[objects] > 0, 2), best.linear, np.nan)
     return objects, best, linear[:, :n_bands], linear[:, n_bands:]
 

@@ -39,20 +39,17 @@ def spm(bazin_fit: FloatArray, facts: FloatArray, duration: FloatArray) -> Box:
     """p = (t0, ln gamma, ln rise, ln fall): from the Bazin fit (T, 3) of the same segment, with a plateau of several lengths."""
     t0, rise, fall = bazin_fit[:, 0], np.exp(bazin_fit[:, 1]), np.exp(bazin_fit[:, 2])
     peak, after = facts[:, PEAK_TIME], _widths(facts, PEAK_BEFORE, PEAK_AFTER)[1]
-    short, shorter = np.full_like(after, 8.0), np.full_like(after, 2.0)
-    starts = [  # t0, gamma, rise, fall; two in each of four regions: medium, short, long and no plateau
-        (peak - 0.5 * after, 0.5 * after, rise, 0.4 * fall),
+    constant = np.ones_like(after)
+    starts = [  # t0, gamma, rise, fall, each in a region of its own
+        (t0, 1.2 * after, rise, fall),
+        (peak - 2.0, 2.0 * constant, 0.3 * rise, fall),
+        (peak - 0.3 * rise, 20.0 * constant, 0.3 * rise, fall),
         (t0, 0.5 * after, rise, 0.4 * fall),
-        (peak - 0.3 * rise, short, 0.3 * rise, 0.4 * fall),
-        (peak - rise, short, rise, 0.4 * fall),
-        (t0, 1.2 * after, rise, 0.4 * fall),
-        (peak - rise, 1.2 * after, rise, fall),
-        (peak - rise, shorter, rise, fall),
-        (t0, shorter, 0.3 * rise, fall),
+        (peak - 50.0, 50.0 * constant, rise, fall),
     ]
     rows = np.array(starts).transpose(2, 0, 1)
     rows[:, :, 1:] = np.log(rows[:, :, 1:])
-    return _box(rows, [_around(duration), np.log(SPM_PLATEAU), np.log(SPM_RISE), np.log(SPM_FALL)], n_regions=4)
+    return _box(rows, [_around(duration), np.log(SPM_PLATEAU), np.log(SPM_RISE), np.log(SPM_FALL)], n_regions=5)
 
 
 def blackbody(bazin_fit: FloatArray, duration: FloatArray) -> Box:

@@ -148,11 +148,13 @@ def evaluate_spm(points: Points, problems: Problems, todo: IntArray, trial: Arra
         _spm(time[a:b], flux[a:b], weight[a:b], parameters[t], rows, other)
         _products(rows, 0, 3, b - a, gram)
         c1, c2 = _mixture(gram[0, 0], gram[1, 0], gram[1, 1], gram[2, 0], gram[2, 1], largest[t])
-        _mix(rows, other, c1, c2, b - a)
-        _products(rows, 3, 3 + SPM_PARAMETERS, b - a, gram)
-        _project_spm(gram, c1, c2, c1 + c2 >= largest[t], gradient[t], normal[t])
         explained = c1 * (2.0 * gram[2, 0] - c1 * gram[0, 0]) + c2 * (2.0 * gram[2, 1] - c2 * gram[1, 1]) - 2.0 * c1 * c2 * gram[1, 0]
-        linear[t, 0], linear[t, 1], chi2[t] = c1, c2, max(gram[2, 2] - explained, 0.0)
+        to_beat, chi2[t] = chi2[t], max(gram[2, 2] - explained, 0.0)
+        if chi2[t] < to_beat:
+            linear[t, 0], linear[t, 1] = c1, c2
+            _mix(rows, other, c1, c2, b - a)
+            _products(rows, 3, 3 + SPM_PARAMETERS, b - a, gram)
+            _project_spm(gram, c1, c2, c1 + c2 >= largest[t], gradient[t], normal[t])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
