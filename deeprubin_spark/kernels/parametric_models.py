@@ -89,7 +89,7 @@ def spm(points: Segments, wanted: Mask, shapes: BandFits) -> Found:
     columns = {
         "amplitude": amplitude,
         "t0": t0,
-        "plateau_time": np.exp(plateau),
+        "plateau_time": plateau,
         "plateau_slope": best.linear[:, 1] / amplitude,
         "rise_time": np.exp(rise),
         "fall_time": np.exp(fall),

@@ -36,7 +36,7 @@ def bazin(facts: FloatArray, duration: FloatArray) -> Box:
 
 
 def spm(bazin_fit: FloatArray, facts: FloatArray, duration: FloatArray) -> Box:
-    """p = (t0, ln gamma, ln rise, ln fall): from the Bazin fit (T, 3) of the same segment, with a plateau of several lengths."""
+    """p = (t0, gamma, ln rise, ln fall): from the Bazin fit (T, 3) of the same segment, with a plateau of several lengths."""
     t0, rise, fall = bazin_fit[:, 0], np.exp(bazin_fit[:, 1]), np.exp(bazin_fit[:, 2])
     peak, after = facts[:, PEAK_TIME], _widths(facts, PEAK_BEFORE, PEAK_AFTER)[1]
     constant = np.ones_like(after)
@@ -48,8 +48,8 @@ def spm(bazin_fit: FloatArray, facts: FloatArray, duration: FloatArray) -> Box:
         (peak - 50.0, 50.0 * constant, rise, fall),
     ]
     rows = np.array(starts).transpose(2, 0, 1)
-    rows[:, :, 1:] = np.log(rows[:, :, 1:])
-    return _box(rows, [_around(duration), np.log(SPM_PLATEAU), np.log(SPM_RISE), np.log(SPM_FALL)], n_regions=5)
+    rows[:, :, 2:] = np.log(rows[:, :, 2:])
+    return _box(rows, [_around(duration), SPM_PLATEAU, np.log(SPM_RISE), np.log(SPM_FALL)], n_regions=5)
 
 
 def blackbody(bazin_fit: FloatArray, duration: FloatArray) -> Box:

@@ -50,13 +50,13 @@ def _exp(x: float) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _spm(time: FloatArray, flux: FloatArray, weight: FloatArray, p: FloatArray, rows: FloatArray, other: FloatArray) -> None:
-    """Both shapes, the flux, and the shapes' derivatives by p = (t0, ln gamma, ln rise, ln fall), times the weight.
+    """Both shapes, the flux, and the shapes' derivatives by p = (t0, gamma, ln rise, ln fall), times the weight.
 
     rows (7, n): phi_1, phi_2, y, phi_1j      other (4, n): phi_2j
     phi_1 = q ((1 - s) + e s), phi_2 = q (1 - x / gamma) (1 - s); x = t - t0, z = x - gamma,
     q = 1 / (1 + e^(-x / rise)), s = 1 / (1 + e^(-z / 3 d)), e = e^(-z / fall)
     """
-    plateau, rise_rate, fall_rate = math.exp(p[1]), math.exp(-p[2]), math.exp(-p[3])
+    plateau, rise_rate, fall_rate = p[1], math.exp(-p[2]), math.exp(-p[3])
     for i in range(len(time)):
         x = time[i] - p[0]
         z = x - plateau
@@ -71,11 +71,11 @@ def _spm(time: FloatArray, flux: FloatArray, weight: FloatArray, p: FloatArray, 
         rows[1, i] = on * level * early
         rows[2, i] = flux[i] * weight[i]
         rows[3, i] = -(on_rate * shape + on * slope)
-        rows[4, i] = -on * slope * plateau
+        rows[4, i] = -on * slope
         rows[5, i] = -on_rate * x * shape
         rows[6, i] = on * decay * late * z * fall_rate
         other[0, i] = -(on_rate * level * early - on * (early / plateau + level * late_rate))
-        other[1, i] = on * (x / plateau * early + level * late_rate * plateau)
+        other[1, i] = on * (x / (plateau * plateau) * early + level * late_rate)
         other[2, i] = -on_rate * x * level * early
         other[3, i] = 0.0
 

@@ -85,7 +85,7 @@ def model_flux(model: str, time: FloatArray, wavelength: FloatArray, shape: Floa
     """Flux (n,) of a model. linear : amplitude and baseline, of every band in order of wavelength; spm: amplitude, slope; blackbody: amplitude."""
     x, p = time - shape[0], np.exp(shape[1:])
     if model == "spm":
-        return linear[0] * spm(x, p[0], linear[1], p[1], p[2])
+        return linear[0] * spm(x, shape[1], linear[1], p[1], p[2])
     if model == "blackbody":
         return linear[0] * blackbody(x, wavelength, p[0], p[1], p[2] * p[3], p[2], p[4])
     of_event: dict[str, Callable[[], FloatArray]] = {
@@ -111,7 +111,10 @@ def shape_limits(model: str, duration: float) -> FloatArray:
         "dip": [(DIP_WIDTH_MIN, max(duration, 2.0 * DIP_WIDTH_MIN)), DIP_INGRESS],
     }
     t0 = (0.0, max(duration, 1e-6)) if model == "dip" else (-margin, duration + margin)
-    return np.array([t0, *np.log(times[model])]).T
+    limits = np.log(times[model])
+    if model == "spm":
+        limits[0] = SPM_PLATEAU  # the only time that is not a logarithm
+    return np.array([t0, *limits]).T
 
 
 def fit(
