@@ -78,7 +78,7 @@ def spm(points: Segments, wanted: Mask, shapes: BandFits) -> Found:
     objects, bands = shapes.object[chosen], shapes.band[chosen]
     starts, low, high = parametric_starts.spm(shapes.best.parameters[chosen], points.facts[objects, bands], points.duration[objects])
     largest = _largest_amplitude(points)[objects, bands] + AMPLITUDE_RANGE * np.abs(points.facts[objects, bands, PEAK_FLUX])
-    problems = points.start[objects, bands], points.count[objects, bands], largest
+    problems = points.start[objects, bands], points.room[objects, bands], largest
 
     def evaluate(todo: IntArray, trial: Trial) -> None:
         evaluate_spm((points.time, points.flux, points.weight), problems, todo, trial.arrays())
@@ -104,7 +104,7 @@ def blackbody(points: Segments, wanted: Mask, shapes: BandFits, bands: tuple[str
     starts, low, high = parametric_starts.blackbody(shapes.best.parameters[chosen], points.duration[objects])
     wavelength = np.array([BANDS[band_index(name)].wavelength for name in bands])
     highest = np.fmax(np.nanmax(points.facts[objects, :, PEAK_FLUX], axis=1), 0.0)
-    problems = points.start[objects], points.count[objects], BOLOMETRIC_RANGE * highest
+    problems = points.start[objects], points.room[objects], BOLOMETRIC_RANGE * highest
 
     def evaluate(todo: IntArray, trial: Trial) -> None:
         evaluate_blackbody((points.time, points.flux, points.weight), problems, wavelength, todo, trial.arrays())
@@ -173,7 +173,7 @@ def _largest_amplitude(points: Segments) -> FloatArray:
 def _event_problems(points: Segments, shape: int, objects: IntArray, bands: IntArray) -> Callable[[IntArray, Trial], None]:
     """Evaluation of problems that fit the segments (objects[t], bands[t]); bands (T, S)."""
     rows = objects[:, None], bands
-    problems = tuple(a[rows] for a in (points.start, points.count, points.mean, points.constant_chi2, _largest_amplitude(points)))
+    problems = tuple(a[rows] for a in (points.start, points.room, points.mean, points.constant_chi2, _largest_amplitude(points)))
 
     def evaluate(todo: IntArray, trial: Trial) -> None:
         evaluate_events(shape, (points.time, points.flux, points.weight), problems, todo, trial.arrays())
