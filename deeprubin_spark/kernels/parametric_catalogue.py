@@ -52,7 +52,13 @@ def parametric_features(bands: tuple[str, ...]) -> tuple[ParametricFeature, ...]
         )
     ]
     rows += [
-        make("blackbody_amplitude", "nJy", "Highest bolometric flux of the cooling blackbody over the frequency of 6000 Angstrom", "A", _BLACKBODY),
+        make(
+            "blackbody_amplitude",
+            "nJy",
+            "Highest bolometric flux of the cooling blackbody over the frequency of 6000 Angstrom",
+            "A",
+            _BLACKBODY,
+        ),
         make("blackbody_t0", "d", f"Reference time of the cooling blackbody, {_FROM_PEAK}", "t0", _BLACKBODY),
         make("blackbody_rise_time", "d", "Rise time of its bolometric flux", "tau_1", _BLACKBODY),
         make("blackbody_fall_time", "d", "Fall time of its bolometric flux", "tau_2", _BLACKBODY),
@@ -80,7 +86,9 @@ def parametric_features(bands: tuple[str, ...]) -> tuple[ParametricFeature, ...]
     bic = "chi2 + sum ln(2 pi sigma_i^2) + k ln n"
     names = {"constant": "a constant flux in each band", "bazin": "Bazin's function", "spm": "the supernova parametric model"}
     names |= {"blackbody": "the cooling blackbody", "microlensing": "microlensing", "flare": "a flare", "dip": "a dip"}
-    rows += [make(f"bic_{model}", "1", f"Bayesian information criterion of {name}, flux in nJy", bic, _BIC) for model, name in names.items()]
+    rows += [
+        make(f"bic_{model}", "1", f"Bayesian information criterion of {name}, flux in nJy", bic, _BIC) for model, name in names.items()
+    ]
     return tuple(rows)
 
 

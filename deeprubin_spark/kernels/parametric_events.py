@@ -39,10 +39,11 @@ N_SUMS = 19
 def _exp(x: float) -> float:
     """e^x within |x| < 80, beyond it that of the limit; no branch, no call, so that loops of it become vector instructions.
 
-    Taylor's polynomial at x / 128, squared seven times: relative error below 1e-9 where |x| < 30, below 1e-5 elsewhere.
+    Taylor's polynomial at x / 256, squared eight times: relative error below 1e-11 where |x| < 30, below 3e-8 elsewhere.
     """
-    y = min(max(x, -_LARGEST_EXPONENT), _LARGEST_EXPONENT) / 128.0
+    y = min(max(x, -_LARGEST_EXPONENT), _LARGEST_EXPONENT) / 256.0
     e = 1.0 + y * (1.0 + y * (1 / 2 + y * (1 / 6 + y * (1 / 24 + y * (1 / 120 + y * (1 / 720 + y * (1 / 5040 + y / 40320)))))))
+    e *= e
     e *= e
     e *= e
     e *= e
@@ -55,7 +56,8 @@ def _exp(x: float) -> float:
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _bazin(time: FloatArray, weight: FloatArray, p: FloatArray, rows: FloatArray) -> None:
     """1 / (e^(-x / rise) + e^(x / fall)), x = t - t0, p = (t0, ln rise, ln fall): Bazin's shape, where 1 / rise is the
-    difference of his 1 / tau_rise and 1 / tau_fall."""
+    difference of his 1 / tau_rise and 1 / tau_fall.
+    """
     rise, fall = math.exp(-p[1]), math.exp(-p[2])
     for i in range(len(time)):
         x = time[i] - p[0]

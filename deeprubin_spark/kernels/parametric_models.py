@@ -173,7 +173,8 @@ def _largest_amplitude(points: Segments) -> FloatArray:
 def _event_problems(points: Segments, shape: int, objects: IntArray, bands: IntArray) -> Callable[[IntArray, Trial], None]:
     """Evaluation of problems that fit the segments (objects[t], bands[t]); bands (T, S)."""
     rows = objects[:, None], bands
-    problems = tuple(a[rows] for a in (points.start, points.room, points.mean, points.constant_chi2, _largest_amplitude(points)))
+    place = points.start[rows], points.room[rows]
+    problems = (*place, points.mean[rows], points.constant_chi2[rows], _largest_amplitude(points)[rows])
 
     def evaluate(todo: IntArray, trial: Trial) -> None:
         evaluate_events(shape, (points.time, points.flux, points.weight), problems, todo, trial.arrays())
@@ -207,13 +208,14 @@ def _per_band(
     amplitude: FloatArray,
     columns: dict[str, FloatArray],
 ) -> Found:
-    """Fits (T,) of segments as (B, S); the other bands of a fitted object are described by their means. No amplitude, no shape."""
-    shape = points.count.shape
+    """Fits (T,) of segments as (B, S). The other bands of a fitted object are described by their means, as are those without an amplitude."""
+    shape, is_event = points.count.shape, amplitude > 0.0
+    objects, bands = objects[is_event], bands[is_event]
     values = {name: np.full(shape, np.nan) for name in columns}
     for name, column in columns.items():
-        values[name][objects, bands] = np.where((amplitude > 0.0) | (name in ("amplitude", "baseline")), column, np.nan)
+        values[name][objects, bands] = column[is_event]
     each_chi2, each_k = np.where(points.count > 0, points.constant_chi2, 0.0), (points.count > 0).astype(np.int64)
-    each_chi2[objects, bands], each_k[objects, bands] = chi2, n_parameters(model, np.ones(1, np.int64))
+    each_chi2[objects, bands], each_k[objects, bands] = chi2[is_event], n_parameters(model, np.ones(1, np.int64))
     is_fitted = np.zeros(shape[0], np.bool_)
     is_fitted[objects] = True
     return Found(values, np.where(is_fitted, each_chi2.sum(axis=1), np.nan), np.where(is_fitted, each_k.sum(axis=1), 0))

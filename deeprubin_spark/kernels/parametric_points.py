@@ -74,7 +74,7 @@ class Segments:
 def segments(curves: LightCurves, bands: NDArray[np.int64]) -> Segments:
     """The points of every object in these bands (S,), indices into `BANDS`, without repeats; points in other bands are left out."""
     scale = flux_scale(curves)
-    usable = has_usable_points(curves) & np.isfinite(scale)
+    usable = has_usable_points(curves) & (np.isfinite(scale) | (np.diff(curves.offsets) == 0))
     slot = np.full(len(BANDS), -1, np.int64)
     slot[bands] = np.arange(len(bands))
     shape = curves.n_objects, len(bands)
@@ -201,7 +201,7 @@ def _count_peaks(flux: FloatArray, weight: FloatArray, depth: float, sign: float
     """Maxima of sign * flux parted by dips of more than `depth`, the ends included; points with too large an error do not count."""
     n_peaks, rising, top, bottom = 0, True, -math.inf, math.inf
     for i in range(len(flux)):
-        if 1.0 > 2.0 * _CLEAR * depth * weight[i]:
+        if 2.0 * _CLEAR * depth * weight[i] < 1.0:
             continue
         value = sign * flux[i]
         if rising:

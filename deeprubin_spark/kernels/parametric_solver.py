@@ -48,9 +48,7 @@ class Trial:
     def at(parameters: FloatArray, n_linear: int) -> Trial:
         """Nothing evaluated yet: chi2 is infinite."""
         shape = parameters.shape
-        return Trial(
-            parameters, np.full(shape[0], np.inf), np.zeros(shape), np.zeros((*shape, shape[1])), np.zeros((shape[0], n_linear))
-        )
+        return Trial(parameters, np.full(shape[0], np.inf), np.zeros(shape), np.zeros((*shape, shape[1])), np.zeros((shape[0], n_linear)))
 
     def arrays(self) -> Arrays:
         """As compiled code takes them."""
@@ -118,9 +116,7 @@ def _keep_better(todo: IntArray, trial: Arrays, best: Arrays) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _judge(
-    todo: IntArray, trial: Arrays, best: Arrays, expected: FloatArray, damping: FloatArray, is_active: NDArray[np.bool_]
-) -> None:
+def _judge(todo: IntArray, trial: Arrays, best: Arrays, expected: FloatArray, damping: FloatArray, is_active: NDArray[np.bool_]) -> None:
     """Take the steps that help, change the damping, and mark the problems that are not done."""
     for t in todo:
         gain = best[1][t] - trial[1][t]
@@ -140,7 +136,9 @@ def _judge(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _propose(todo: IntArray, low: FloatArray, high: FloatArray, damping: FloatArray, best: Arrays, trial: Arrays, expected: FloatArray) -> None:
+def _propose(
+    todo: IntArray, low: FloatArray, high: FloatArray, damping: FloatArray, best: Arrays, trial: Arrays, expected: FloatArray
+) -> None:
     """Parameters of a trial one damped step from the best ones, within the bounds, and what chi2 should fall by: expected (T,)."""
     parameters, chi2, gradient, normal, _ = best
     proposed, to_beat, _, _, _ = trial

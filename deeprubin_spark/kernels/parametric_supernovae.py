@@ -35,10 +35,11 @@ _FLAT = 1e-12  # a determinant below this share of its largest value: the two sh
 def _exp(x: float) -> float:
     """e^x within |x| < 80, beyond it that of the limit; no branch, no call, so that loops of it become vector instructions.
 
-    Taylor's polynomial at x / 128, squared seven times: relative error below 1e-9 where |x| < 30, below 1e-5 elsewhere.
+    Taylor's polynomial at x / 256, squared eight times: relative error below 1e-11 where |x| < 30, below 3e-8 elsewhere.
     """
-    y = min(max(x, -_LARGEST_EXPONENT), _LARGEST_EXPONENT) / 128.0
+    y = min(max(x, -_LARGEST_EXPONENT), _LARGEST_EXPONENT) / 256.0
     e = 1.0 + y * (1.0 + y * (1 / 2 + y * (1 / 6 + y * (1 / 24 + y * (1 / 120 + y * (1 / 720 + y * (1 / 5040 + y / 40320)))))))
+    e *= e
     e *= e
     e *= e
     e *= e
