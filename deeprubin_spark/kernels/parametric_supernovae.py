@@ -61,7 +61,7 @@ def _spm(time: FloatArray, flux: FloatArray, weight: FloatArray, p: FloatArray, 
     per_plateau = 1.0 / plateau
     for i in range(len(time)):
         x = time[i] - p[0]
-        z = x - plateau
+        z = max(x - plateau, -_LARGEST_EXPONENT * SWITCH_TIME)  # e s is nothing before, but its factors would no longer be exact
         share = 1.0 / (1.0 + _exp(-x * rise_rate))
         late = 1.0 / (1.0 + _exp(-z / SWITCH_TIME))
         decay = _exp(-z * fall_rate)
