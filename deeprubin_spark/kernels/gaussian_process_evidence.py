@@ -144,48 +144,48 @@ def _sweep_two_bands(curve: Curve, w: Floats, value: Floats) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")
-def _move_block(head: Floats, pulls: Floats, a: int, b: int, blocks: Floats, block: int) -> None:
-    """Take the last point out of the block of D of bands a and b, which felt it by pulls[a] and pulls[b], and move it in time; all lanes."""
+def _move_block(head: Floats, pull: Floats, other: Floats, block: Floats) -> None:
+    """Take the last point out of the block of D of two bands, which felt it by `pull` and `other`, and move it in time; all lanes."""
     for k in range(LANES):
         x, decay, precision = head[0, k], head[1, k], head[2, k]
         square = decay * decay
-        a0, a1 = precision * pulls[a, 0, k], precision * pulls[a, 1, k]
-        b0, b1 = pulls[b, 0, k], pulls[b, 1, k]
-        p00, p01 = blocks[block, 0, k] - a0 * b0, blocks[block, 1, k] - a0 * b1
-        p10, p11 = blocks[block, 2, k] - a1 * b0, blocks[block, 3, k] - a1 * b1
+        a0, a1 = precision * pull[0, k], precision * pull[1, k]
+        b0, b1 = other[0, k], other[1, k]
+        p00, p01 = block[0, k] - a0 * b0, block[1, k] - a0 * b1
+        p10, p11 = block[2, k] - a1 * b0, block[3, k] - a1 * b1
         p01 += x * p11
-        blocks[block, 0, k] = square * (p00 + x * (p10 + p01))
-        blocks[block, 1, k] = square * p01
-        blocks[block, 2, k] = square * (p10 + x * p11)
-        blocks[block, 3, k] = square * p11
+        block[0, k] = square * (p00 + x * (p10 + p01))
+        block[1, k] = square * p01
+        block[2, k] = square * (p10 + x * p11)
+        block[3, k] = square * p11
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")
-def _move_state(head: Floats, pulls: Floats, a: int, states: Floats) -> None:
-    """Take the last point into the state (f, z) of band a, and move it in time; all lanes."""
+def _move_state(head: Floats, pull: Floats, state: Floats) -> None:
+    """Take the last point into the state (f, z) of a band, which felt it by `pull`, and move it in time; all lanes."""
     for k in range(LANES):
         x, decay, gain = head[0, k], head[1, k], head[3, k]
-        z = states[a, 1, k] + gain * pulls[a, 1, k]
-        states[a, 0, k] = decay * (states[a, 0, k] + gain * pulls[a, 0, k] + x * z)
-        states[a, 1, k] = decay * z
+        z = state[1, k] + gain * pull[1, k]
+        state[0, k] = decay * (state[0, k] + gain * pull[0, k] + x * z)
+        state[1, k] = decay * z
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")
-def _feel(blocks: Floats, block: int, slope: int, stationary: Floats, a: int, own: int, pulls: Floats) -> None:
-    """Covariance of band a's (f, z) with the flux of the point's own band, from rows 0 and `slope` of their block of D; all lanes."""
+def _feel(value: Floats, slope: Floats, stationary: Floats, pull: Floats) -> None:
+    """Covariance of a band's (f, z) with the flux of the point's band, from two rows of their block of D; all lanes."""
     for k in range(LANES):
-        pulls[a, 0, k] = blocks[block, 0, k] + stationary[a, own, k]
-        pulls[a, 1, k] = blocks[block, slope, k] + stationary[a, own, k]
+        pull[0, k] = value[k] + stationary[k]
+        pull[1, k] = slope[k] + stationary[k]
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always", error_model="numpy")
-def _weigh(pulls: Floats, states: Floats, own: int, flux: float, noise: float, unit: float, head: Floats) -> None:
-    """Precision, gain, sum of squares and product of predicted variances for a point of band `own`; all lanes."""
+def _weigh(pull: Floats, state: Floats, flux: float, noise: float, unit: float, head: Floats) -> None:
+    """Precision, gain, sum of squares and product of predicted variances for a point of a band; all lanes."""
     for k in range(LANES):
-        latent = pulls[own, 0, k]
+        latent = pull[0, k]
         predicted = (latent if latent > 0.0 else 0.0) + (noise + head[6, k])
         precision = 1.0 / predicted
-        residual = flux - states[own, 0, k]
+        residual = flux - state[0, k]
         head[2, k] = precision
         head[3, k] = residual * precision
         head[4, k] += residual * residual * precision
@@ -213,14 +213,15 @@ def _sweep_bands(curve: Curve, room: Room, value: Floats) -> None:
             head[0, k] = x
             head[1, k] = _decay(x)
         for a in range(n_bands):
-            _move_state(head, pulls, a, states)
+            _move_state(head, pulls[a], states[a])
             for b in range(a + 1):
-                _move_block(head, pulls, a, b, blocks, a * (a + 1) // 2 + b)
+                _move_block(head, pulls[a], pulls[b], blocks[a * (a + 1) // 2 + b])
         own = rows[i]
         for a in range(n_bands):
             low, high = min(a, own), max(a, own)
-            _feel(blocks, high * (high + 1) // 2 + low, 2 if a >= own else 1, stationary, a, own, pulls)
-        _weigh(pulls, states, own, flux[i], noise[i], unit[i], head)
+            block = blocks[high * (high + 1) // 2 + low]
+            _feel(block[0], block[2 if a >= own else 1], stationary[a, own], pulls[a])
+        _weigh(pulls[own], states[own], flux[i], noise[i], unit[i], head)
         if (i & 15) == 15:
             for k in range(LANES):
                 value[k] += math.log(head[5, k])
