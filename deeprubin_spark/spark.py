@@ -12,6 +12,7 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from deeprubin_spark.errors import ConfigError
+from deeprubin_spark.schemas import TABLES
 from deeprubin_spark.settings import SparkSettings
 
 # Set on every session, wherever it runs.
@@ -20,7 +21,19 @@ _ALWAYS = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.databricks.delta.schema.autoMerge.enabled": "false",
+    "spark.sql.parquet.compression.codec": "zstd",
+    # An object's rows stay in one task: a join never splits a partition. Partitions are cut small and joined to a fitting size as they are read,
+    # so that a task holds the same amount of a large night as of a small one.
+    "spark.sql.adaptive.skewJoin.enabled": "false",
+    "spark.sql.adaptive.coalescePartitions.initialPartitionNum": "256",
+    # Of the history only rows of touched objects are shuffled, however small the one and large the other.
+    "spark.sql.optimizer.runtime.bloomFilter.enabled": "true",
+    "spark.sql.optimizer.runtime.bloomFilter.creationSideThreshold": "1TB",
+    "spark.sql.optimizer.runtime.bloomFilter.applicationSideScanSizeThreshold": "1MB",
 }
+# How Parquet is written; for each session, because Spark takes no such names at its start. Most values are measurements, no two alike: trying a
+# dictionary first would double the cost of writing them.
+_PARQUET = {"parquet.compression.codec.zstd.level": "1", "parquet.enable.dictionary": "false"}
 # Set only where we start the driver's JVM ourselves, i.e. not under spark-submit, Databricks or Connect.
 _LOCAL = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -37,6 +50,7 @@ _LOCAL = {
     "spark.hadoop.parquet.block.size": str(32 * 1024 * 1024),
     "spark.sql.inMemoryColumnarStorage.batchSize": "1000",
 }
+_REPEATING = ("string", "date", "byte", "boolean")
 _QUIET = Path(__file__).with_name("log4j2.properties")
 # Kernels are single-threaded by contract: the cores belong to Spark's tasks.
 _WORKER_ENVIRONMENT = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -50,6 +64,8 @@ def session(settings: SparkSettings, name: str) -> Iterator[SparkSession]:
         yield active
         return
     spark = _builder(settings, name).getOrCreate()
+    for key, value in (_PARQUET | {f"parquet.enable.dictionary#{path}": "true" for path in _repeating()}).items():
+        spark.conf.set(key, value)
     try:
         yield spark
     finally:
@@ -75,6 +91,17 @@ def _builder(settings: SparkSettings, name: str) -> SparkSession.Builder:
     for key, value in (conf | settings.conf).items():
         builder = builder.config(key, value)
     return builder
+
+
+def _repeating() -> set[str]:
+    """Parquet paths of the columns whose values repeat: names, flags and dates."""
+    paths = set()
+    for table in TABLES:
+        for column in table.columns:
+            paths |= {f"{column.name}.list.element.{field.name}" for field in column.fields if field.type in _REPEATING}
+            if column.type in _REPEATING:
+                paths.add(column.name)
+    return paths
 
 
 def _starts_its_own_jvm() -> bool:

@@ -8,6 +8,7 @@ Reads alerts_ztf; replaces the night's slice of lightcurve_segments. The view `l
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import sys
 from collections.abc import Sequence
 
@@ -21,16 +22,17 @@ from deeprubin_spark.schemas import ALERTS_ZTF, LIGHTCURVE_BASE, LIGHTCURVE_SEGM
 
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
-    """Write the segments, then take these nights out of the base if an earlier version of them was folded into it."""
-    alerts = run.read(ALERTS_ZTF, nights=run.nights)
+    """Write the segments, of folded nights again if one of them is run again; then take those out of the base."""
+    base = run.read(LIGHTCURVE_BASE, survey="ztf")
+    nights = folding.nights_to_rebuild(_alert_nights(run), base, run.nights)
+    alerts = run.read(ALERTS_ZTF, nights=nights)
     if arguments.dry_run:
         print(f"  would read {alerts.count():,} alerts and replace their nights in {LIGHTCURVE_SEGMENTS.name}", file=sys.stderr)
         return
     made = alerts.transform(segments(run.settings.lightcurves, run.settings.ingest.programids))
-    run.replace_slice(LIGHTCURVE_SEGMENTS, made, nights=run.nights, survey="ztf")
-    base = folding.unfolded(run.read(LIGHTCURVE_BASE, survey="ztf"), run.nights)
-    if not base.isEmpty():
-        run.merge_by_key(LIGHTCURVE_BASE, base)
+    run.replace_slice(LIGHTCURVE_SEGMENTS, made, nights=nights, survey="ztf")
+    if folding.holds(base, run.nights):
+        run.replace_slice(LIGHTCURVE_BASE, folding.before(base, min(run.nights)), nights=None, survey="ztf")
     written = run.warehouse.read(LIGHTCURVE_SEGMENTS, survey="ztf", nights=run.nights)
     total = written.agg(
         F.count("*").alias("objects"),
@@ -38,6 +40,11 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         *(F.sum(F.size(F.expr(f"filter(points, p -> p.kind = '{kind}')"))).alias(f"{kind}s") for kind in ("detection", "limit")),
     ).collect()[0]  # one row: bounded
     run.counts.update({name: int(total[name] or 0) for name in ("alerts", "objects", "detections", "limits")})
+
+
+def _alert_nights(run: Run) -> list[dt.date]:
+    """Nights that have alerts: one row a night, bounded."""
+    return [row["night"] for row in run.warehouse.read(ALERTS_ZTF).select("night").distinct().collect()]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,7 +19,7 @@ from deeprubin_spark.schemas import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
 
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
-    """Merge into the base first, then remove the segments: after a crash in between they are in both, and the segments count."""
+    """Write the base first, then remove the segments: after a crash in between they are in both, and the segments count."""
     before = run.nights[0] - dt.timedelta(days=run.settings.lightcurves.fold_after_nights)
     with run.warehouse.exclusive(LIGHTCURVE_SEGMENTS):
         segments = run.read(LIGHTCURVE_SEGMENTS, survey=run.survey)
@@ -32,7 +32,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
             return
         old = run.warehouse.read(LIGHTCURVE_SEGMENTS, survey=run.survey, nights=nights)
         run.counts["segments"] = old.count()
-        run.merge_by_key(LIGHTCURVE_BASE, folding.folded(old, run.read(LIGHTCURVE_BASE, survey=run.survey), nights))
+        base = folding.folded(old, run.read(LIGHTCURVE_BASE, survey=run.survey), nights)
+        run.replace_slice(LIGHTCURVE_BASE, base, nights=None, survey=run.survey)
         run.replace_slice(LIGHTCURVE_SEGMENTS, old.limit(0), nights=nights, survey=run.survey)
 
 

@@ -1,6 +1,7 @@
 """What is to be read: the archives, folders and single packets that hold the nights asked for.
 
 The public ZTF archive has one `ztf_public_YYYYMMDD.tar.gz` a night (UT date), with one `{candid}.avro` an alert, and MD5SUMS beside them.
+A night that came as a stream may lie in `ztf_payloads_YYYYMMDD*.parquet`: see `payloads`.
 """
 
 from __future__ import annotations
@@ -12,19 +13,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from deeprubin_spark.errors import ConfigError, NoInputError
 
 _DATED = re.compile(r"^ztf_[A-Za-z]+_(\d{4})(\d{2})(\d{2})(?!\d).*\.(tar|tar\.gz|tgz)$")
+_PAYLOADS = re.compile(r"^ztf_payloads_(\d{4})(\d{2})(\d{2})(?!\d).*\.parquet$")
 _CHECKSUM = re.compile(r"^([0-9a-fA-F]{32})\s+\*?(?:.*/)?([^/]+)$")
 _FILES_A_SOURCE = 500  # single packets that one task reads
+_SMALLEST_PART = 16 << 20  # [byte] of a file of payloads that a task of its own is worth
 
 
 @dataclass(frozen=True)
 class Source:
-    """One tar archive (`files` empty), or some .avro files of one folder.
+    """One tar archive or file of payloads (`files` empty), or some .avro files of one folder.
 
     `ordinal` orders sources, so that of two copies of an alert the same one wins on every run. `name` is what the tables call it.
     `night` is the night its name promises, None where it promises none. `md5` is what MD5SUMS says of it, '' if nothing.
+    `groups`: of a file of payloads that several tasks share, the first row group of this part and the one after its last.
     """
 
     path: str
@@ -34,6 +41,12 @@ class Source:
     md5: str = ""
     files: tuple[str, ...] = ()
     ordinal: int = 0
+    groups: tuple[int, int] | None = None
+
+    @property
+    def has_payloads(self) -> bool:
+        """Whether it is a Parquet file of bare payloads."""
+        return self.path.endswith(".parquet")
 
 
 def sources(paths: Sequence[str], nights: Sequence[dt.date]) -> tuple[Source, ...]:
@@ -60,7 +73,7 @@ def sources(paths: Sequence[str], nights: Sequence[dt.date]) -> tuple[Source, ..
 
 def night_of_name(name: str) -> dt.date | None:
     """Night in the name of an archive, or None. `ztf_public_20181129.tar.gz` -> 2018-11-29."""
-    match = _DATED.match(name)
+    match = _DATED.match(name) or _PAYLOADS.match(name)
     if match is None:
         return None
     try:
@@ -70,14 +83,31 @@ def night_of_name(name: str) -> dt.date | None:
 
 
 def in_tasks(found: Sequence[Source], n_tasks: int) -> tuple[tuple[Source, ...], ...]:
-    """The sources shared out to at most `n_tasks` tasks of about equal bytes, the largest source first."""
-    tasks: list[list[Source]] = [[] for _ in range(min(n_tasks, len(found)))]
+    """The sources shared out to at most `n_tasks` tasks of about equal bytes, the largest source first; large files of payloads in parts."""
+    share = max(sum(source.n_bytes for source in found) // n_tasks, _SMALLEST_PART)
+    parts = [part for source in found for part in (_parts(source, share) if source.has_payloads else [source])]
+    tasks: list[list[Source]] = [[] for _ in range(min(n_tasks, len(parts)))]
     loads = [0] * len(tasks)
-    for source in sorted(found, key=lambda source: (-source.n_bytes, source.ordinal)):
+    for source in sorted(parts, key=lambda source: (-source.n_bytes, source.ordinal, source.groups or ())):
         lightest = loads.index(min(loads))
         tasks[lightest].append(source)
         loads[lightest] += source.n_bytes + 1
     return tuple(tuple(task) for task in tasks)
+
+
+def _parts(source: Source, share: int) -> list[Source]:
+    """A file of payloads in parts of whole row groups, of about `share` bytes; whole where it cannot be read, for its task to say why."""
+    try:
+        footer = pq.read_metadata(source.path)
+    except (pa.ArrowException, OSError):
+        return [source]
+    parts, begin, n_bytes = [], 0, 0
+    for group in range(footer.num_row_groups):
+        n_bytes += sum(footer.row_group(group).column(i).total_compressed_size for i in range(footer.num_columns))
+        if n_bytes >= share or group == footer.num_row_groups - 1:
+            parts.append(replace(source, groups=(begin, group + 1), n_bytes=n_bytes))
+            begin, n_bytes = group + 1, 0
+    return parts or [source]
 
 
 def _files(path: str) -> list[Path]:

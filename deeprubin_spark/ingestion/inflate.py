@@ -1,13 +1,15 @@
 """The bytes of a tar or tar.gz, read once from front to back, whatever is wrong with them.
 
-Python's gzip readers lose what they had already inflated when they meet damage; here every byte before it is delivered. Format: RFC 1952.
+Python's gzip readers lose what they had already inflated when they meet damage; here every byte before it is delivered. A thread inflates ahead
+of whoever takes the bytes, since inflating needs no interpreter lock. Format: RFC 1952.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Generator
-from typing import BinaryIO, cast
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import BinaryIO, NamedTuple, cast
 
 from isal import isal_zlib
 
@@ -15,65 +17,90 @@ _MAGIC = b"\x1f\x8b"
 _DEFLATE = 8
 _CHECKSUM, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16  # header flags
 _LONGEST_HEADER = 1 << 20
-_READ = 1 << 18  # [byte] read from the file at a time
+_READ = 1 << 19  # [byte] read from the file at a time
+_STEP = 1 << 21  # [byte] inflated at a time at most
+_CAREFUL_STEP = 1 << 12  # [byte] fed at a time near damage: what may be lost before it
+_AHEAD = 3  # pieces that wait inflated
 _INFLATE_ERROR: type[Exception] = cast(type[Exception], isal_zlib.error)  # isal's type stubs call the class an instance
-_STEP = 1 << 16  # [byte] inflated at a time: what may be lost before a broken deflate block
 
 
 class _BrokenError(Exception):
     """The file cannot be inflated any further."""
 
 
-class ArchiveBytes:
-    """Uncompressed bytes of an open file, gzipped or not.
+class Part(NamedTuple):
+    """The bytes data[begin:end]; `data` may hold others around them."""
 
-    `offset` [byte] is the position in them; `damage` says why they ended too early, '' if they did not.
+    data: bytes
+    begin: int
+    end: int
+
+
+class ArchiveBytes:
+    """Uncompressed bytes of an open file that can be sought in, gzipped or not.
+
+    `offset` [byte] is the position in them; `damage` says why they ended too early, '' if they did not. `note` is told every byte of the file
+    itself, in order, also those that are not inflated, once `finish` was called.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._ready = bytearray()
-        self._pieces = self._inflated()
+    def __init__(self, file: BinaryIO, note: Callable[[bytes], object] | None = None) -> None:
+        self._file, self._note = file, note
+        self._pieces = _ahead(self._inflated())
+        self._piece = b""
+        self._at = 0
         self.offset = 0
         self.damage = ""
 
-    def take(self, n: int) -> bytes:
-        """The next `n` bytes; fewer only at the end."""
-        while len(self._ready) < n and self._next_piece():
-            pass
-        taken = bytes(self._ready[:n])
-        del self._ready[:n]
-        self.offset += len(taken)
-        return taken
+    def take(self, n: int) -> Part:
+        """The next `n` bytes; fewer only at the end. They are copied only where they do not lie in one piece."""
+        begin = self._at
+        if len(self._piece) - begin < n:
+            return self._joined(n)
+        self._at += n
+        self.offset += n
+        return Part(self._piece, begin, self._at)
 
     def skip(self, n: int) -> int:
         """Go `n` bytes on without keeping them. Returns how many there were."""
         left = n
-        while left and (taken := len(self.take(min(left, _STEP)))):
-            left -= taken
+        while left:
+            step = min(left, len(self._piece) - self._at)
+            self._at += step
+            left -= step
+            if left and not self._next_piece():
+                break
+        self.offset += n - left
         return n - left
 
-    def md5(self) -> str:
-        """MD5 of the whole file as it lies on disk, in hexadecimal. What was not read before is read now, but not inflated."""
-        while self._read():
+    def finish(self) -> None:
+        """Stop inflating and let `note` see the rest of the file."""
+        self._pieces.close()
+        while self._note and self._read():
             pass
-        return self._md5.hexdigest()
+
+    def _joined(self, n: int) -> Part:
+        parts, found = [self._piece[self._at :]], len(self._piece) - self._at
+        self._at = len(self._piece)
+        while found < n and self._next_piece():
+            part = self._piece[: n - found]
+            parts.append(part)
+            self._at = len(part)
+            found += len(part)
+        self.offset += found
+        return Part(b"".join(parts), 0, found)
 
     def _next_piece(self) -> bool:
         try:
-            piece = next(self._pieces, None)
+            self._piece, self._at = next(self._pieces, b""), 0
         except (_BrokenError, _INFLATE_ERROR) as error:
+            self._piece, self._at = b"", 0
             self.damage = str(error)
-            return False
-        if piece is None:
-            return False
-        self._ready += piece
-        return True
+        return bool(self._piece)
 
     def _read(self) -> bytes:
         data = self._file.read(_READ)
-        self._md5.update(data)
+        if self._note:
+            self._note(data)
         return data
 
     def _inflated(self) -> Generator[bytes, None, None]:
@@ -98,17 +125,23 @@ class ArchiveBytes:
         while (length := _header_length(data)) > len(data):
             data = self._more(data, "inside a gzip header")
         data = data[length:]
+        begin = self._file.tell() - len(data)
         inflate = isal_zlib.decompressobj(-15)  # no header: the checks are ours
         crc = size = 0
         while not inflate.eof:
             if not data:
                 data = self._read()
-            piece = inflate.decompress(data, _STEP)
+            try:
+                piece = inflate.decompress(data, _STEP)
+            except _INFLATE_ERROR:
+                yield from self._before_damage(begin, size)
+                raise
             if not piece and not data and not inflate.eof:
                 raise _BrokenError("the file ends inside compressed data")
             data = inflate.unconsumed_tail
             crc, size = isal_zlib.crc32(piece, crc), size + len(piece)
-            yield piece
+            if piece:
+                yield piece
         data = inflate.unused_data
         while len(data) < 8:
             data = self._more(data, "before the gzip checksum")
@@ -116,6 +149,24 @@ class ArchiveBytes:
         if expected != (crc, size & 0xFFFFFFFF):
             raise _BrokenError(f"gzip checksum: expected CRC {expected[0]:08x} of {expected[1]} bytes, found {crc:08x} of {size}")
         return data[8:]
+
+    def _before_damage(self, begin: int, delivered: int) -> Iterator[bytes]:
+        """Inflate again from byte `begin` of the file, in small steps, for what lies between the delivered bytes and the damage."""
+        position = self._file.tell()
+        self._file.seek(begin)
+        inflate = isal_zlib.decompressobj(-15)
+        size = 0
+        try:
+            while data := self._file.read(_CAREFUL_STEP):
+                piece = inflate.decompress(data)
+                size += len(piece)
+                if size > delivered:
+                    yield piece[-(size - delivered) :]
+                    delivered = size
+        except _INFLATE_ERROR:
+            pass
+        finally:
+            self._file.seek(position)
 
     def _more(self, data: bytes, where: str) -> bytes:
         more = self._read()
@@ -141,3 +192,38 @@ def _header_length(data: bytes) -> int:
                 return not_yet
             at = end + 1
     return at + 2 if flags & _CHECKSUM else at
+
+
+def _ahead(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
+    """The same pieces, made by a thread up to `_AHEAD` of them ahead; its errors come where its pieces would. Closing it ends the thread."""
+    made: queue.Queue[bytes | BaseException | None] = queue.Queue(_AHEAD)
+    is_over = threading.Event()
+
+    def put(piece: bytes | BaseException | None) -> None:
+        while not is_over.is_set():
+            try:
+                made.put(piece, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        try:
+            for piece in pieces:
+                put(piece)
+                if is_over.is_set():
+                    return
+            put(None)
+        except BaseException as error:  # for whoever takes the pieces to handle
+            put(error)
+
+    thread = threading.Thread(target=make, name="inflate", daemon=True)
+    thread.start()
+    try:
+        while (piece := made.get()) is not None:
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+    finally:
+        is_over.set()
+        thread.join()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from pyspark import StorageLevel
@@ -13,7 +14,7 @@ from pyspark.sql import functions as F
 from deeprubin_spark import quality
 from deeprubin_spark.errors import DataGateError, NoInputError
 from deeprubin_spark.ingestion.archive import Source, in_tasks
-from deeprubin_spark.ingestion.packets import ROW_SPARK, Wanted, read_packets
+from deeprubin_spark.ingestion.packets import ROW_SPARK, STAMPS, Wanted, alert_type, read_packets, unpack
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import ALERTS_ZTF, CUTOUTS, QUARANTINE
 from deeprubin_spark.schemas.contract import Table
@@ -42,8 +43,8 @@ def ingest(run: Run, found: Sequence[Source]) -> None:
     try:
         tallies = _tally(rows)
         nights = _nights_read(run, found, tallies)
-        kept, duplicates = _without_repeats(rows)
-        _write(run, kept, rows, nights, found)
+        repeated, duplicates = _repeated(rows)
+        _write(run, rows, repeated, nights, found)
         _count(run, tallies, nights, duplicates)
         _gates(run, rows, tallies)
         run.nights = nights or run.nights  # of a range, those that have an archive: what the steps after this one work on
@@ -83,31 +84,52 @@ def _nights_read(run: Run, found: Sequence[Source], tallies: Sequence[Tally]) ->
     return tuple(sorted(nights))
 
 
-def _without_repeats(rows: DataFrame) -> tuple[DataFrame, int]:
-    """Kept alerts, of each candid of a night only the first in the order of sources, and how many copies that leaves out.
+def _repeated(rows: DataFrame) -> tuple[DataFrame | None, int]:
+    """Candids of a night that are kept more than once, with the `first` in the order of sources, and how many copies that leaves out.
 
-    Only ids are shuffled; whole rows are filtered where they are.
+    None where there are none, as on most nights. Only ids are shuffled.
     """
-    kept = rows.where(F.col("outcome") == "kept")
     place = F.struct("ordinal", "sequence")
-    ids = kept.groupBy("night", "candid").agg(F.min(place).alias("first"), F.count("*").alias("copies"))
+    ids = rows.where(F.col("outcome") == "kept").groupBy("night", "candid").agg(F.min(place).alias("first"), F.count("*").alias("copies"))
     repeated = ids.where(F.col("copies") > 1)
     found = repeated.agg(F.sum(F.col("copies") - 1).alias("extra")).first()
     extra = int(found["extra"] or 0) if found else 0
-    if not extra:
-        return kept, 0
-    joined = kept.join(F.broadcast(repeated.select("night", "candid", "first")), ["night", "candid"], "left")
-    return joined.where(F.col("first").isNull() | (F.col("first") == place)).drop("first"), extra
+    return (repeated.select("night", "candid", "first"), extra) if extra else (None, 0)
 
 
-def _write(run: Run, kept: DataFrame, rows: DataFrame, nights: Sequence[dt.date], found: Sequence[Source]) -> None:
-    if nights:
-        run.replace_slice(ALERTS_ZTF, kept.select(*ALERTS_ZTF.names), nights=nights)
-    if nights and run.settings.ingest.cutouts == "keep":
-        stamps = kept.withColumns({"survey": F.lit(_SURVEY), "source_id": F.col("candid")}).select(*CUTOUTS.names)
-        run.replace_slice(CUTOUTS, stamps, nights=nights, survey=_SURVEY)
+def _kept(rows: DataFrame, repeated: DataFrame | None, names: Sequence[str]) -> DataFrame:
+    """The columns called `names` of the kept alerts, each candid of a night once; whole alerts are filtered where they are."""
+    packed = rows.where(F.col("outcome") == "batch").select("alerts")
+    if repeated is None:
+        return packed.mapInArrow(unpack(names), alert_type(names))
+    needed = tuple(dict.fromkeys((*names, "night", "candid", "ordinal", "sequence")))
+    joined = packed.mapInArrow(unpack(needed), alert_type(needed)).join(F.broadcast(repeated), ["night", "candid"], "left")
+    is_first = F.col("first") == F.struct("ordinal", "sequence")
+    return joined.where(F.col("first").isNull() | is_first).select(*names)
+
+
+def _write(run: Run, rows: DataFrame, repeated: DataFrame | None, nights: Sequence[dt.date], found: Sequence[Source]) -> None:
+    with _one_batch_at_a_time(run):
+        if nights:
+            run.replace_slice(ALERTS_ZTF, _kept(rows, repeated, ALERTS_ZTF.names), nights=nights)
+        if nights and run.settings.ingest.cutouts == "keep":
+            stamps = _kept(rows, repeated, ("candid", "night", *(c.name for c in STAMPS)))
+            stamps = stamps.withColumns({"survey": F.lit(_SURVEY), "source_id": F.col("candid")}).select(*CUTOUTS.names)
+            run.replace_slice(CUTOUTS, stamps, nights=nights, survey=_SURVEY)
     bad = rows.where(F.col("outcome").isin("quarantined", "archive")).withColumn("survey", F.lit(_SURVEY))
     run.replace_slice(QUARANTINE, bad.select(*QUARANTINE.names), nights=_quarantine_nights(run, nights, found), survey=_SURVEY)
+
+
+@contextmanager
+def _one_batch_at_a_time(run: Run) -> Iterator[None]:
+    """Rows that hold hundreds of alerts each go to Python one by one: any number of them at once would fill its memory."""
+    setting = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    usual = run.session.conf.get(setting)
+    run.session.conf.set(setting, "1")
+    try:
+        yield
+    finally:
+        run.session.conf.set(setting, str(usual))
 
 
 def _quarantine_nights(run: Run, nights: Sequence[dt.date], found: Sequence[Source]) -> tuple[dt.date, ...]:

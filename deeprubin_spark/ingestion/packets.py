@@ -2,48 +2,60 @@
 
 Every packet gives one row with an `outcome`: kept, quarantined, excluded (programme not asked for) or other_night (in a source without a
 date). Beside them each source gives a row 'source' with the number of its packets, and one 'archive' where the archive itself is damaged.
+Kept alerts themselves travel as 'batch' rows, many alerts in each as one Arrow batch, because Spark keeps and copies bytes for a tenth of what
+it costs to take a row of a hundred columns apart: `unpack` makes them rows again where they are written.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyspark.sql import types as t
 
+from deeprubin_spark import arrow
 from deeprubin_spark.bands import ZTF_FILTER_IDS
 from deeprubin_spark.ingestion.archive import Source
-from deeprubin_spark.ingestion.columns import alert_columns, cutout_columns, is_missing
-from deeprubin_spark.ingestion.decode import Alert, BadPacketError, decode
-from deeprubin_spark.ingestion.inflate import ArchiveBytes
-from deeprubin_spark.ingestion.tar import LARGEST_PACKET, Damage, Member, members
+from deeprubin_spark.ingestion.columns import WANTED, WANTED_STAMPS, Misfits, alert_columns, cutout_columns, has_candidate
+from deeprubin_spark.ingestion.decode import PACKET_SHIFT, Bad, Decoded, Decoder
+from deeprubin_spark.ingestion.reading import read
+from deeprubin_spark.ingestion.tar import Damage
 from deeprubin_spark.kernels.nights import ztf_night
 from deeprubin_spark.schemas import ALERTS_ZTF, CUTOUTS, QUARANTINE
 from deeprubin_spark.schemas.contract import Column
 
-_ALERTS_A_BATCH = 128
-_BYTES_A_BATCH = 16 << 20
 _PAYLOAD = 1 << 20  # [byte] of a quarantined packet that is stored
-_REQUIRED = ("jd", "fid", "ra", "dec", "programid")
+_REQUIRED = ("candid", "objectId", "jd", "fid", "ra", "dec", "programid")
+_OUTCOMES = pa.array(["kept", "excluded", "other_night"])
+_KEPT, _EXCLUDED, _OTHER_NIGHT = range(3)
 
-# What a row says besides the columns of its table. `sequence` numbers the packets of a source; in a row 'source' it is how many there are.
-_ABOUT = (
-    Column("outcome", "string", doc="What became of the packet"),
+# `sequence` orders the alerts of a source; in a row 'source' it is how many packets there are.
+_ORDER = (
     Column("ordinal", "int", doc="Position of the source in the list of sources"),
-    Column("sequence", "long", doc="Position of the packet in its source"),
+    Column("sequence", "long", doc="Order of the packet in its source"),
 )
-_QUARANTINED = tuple(QUARANTINE.column(name) for name in ("n_bytes", "reason", "detail", "payload"))
-_STAMPS = tuple(CUTOUTS.column(name) for name in ("science", "template", "difference"))
-ROW: tuple[Column, ...] = tuple(replace(c, required=False) for c in (*_ABOUT, *ALERTS_ZTF.columns, *_STAMPS, *_QUARANTINED))
+ROW: tuple[Column, ...] = (
+    Column("outcome", "string", doc="What became of the packet"),
+    *_ORDER,
+    Column("night", "date", doc="Night of the packet, or else of its source"),
+    Column("candid", "long", doc="Alert id, of kept alerts"),
+    *(Column(c.name, c.type, doc=c.doc) for c in QUARANTINE.columns if c.name not in ("survey", "night")),
+    Column("alerts", "binary", doc="Kept alerts as one Arrow batch"),
+)
 ROW_ARROW = pa.schema([c.arrow_field() for c in ROW])
 ROW_SPARK = t.StructType([c.spark_field() for c in ROW])
+STAMPS = tuple(CUTOUTS.column(name) for name in ("science", "template", "difference"))
+ALERT: tuple[Column, ...] = (*_ORDER, *ALERTS_ZTF.columns, *STAMPS)
+_ALERT_ARROW = pa.schema([c.arrow_field() for c in ALERT])
 
 Batches = Iterable[pa.RecordBatch]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -56,17 +68,6 @@ class Wanted:
     cutouts: str
 
 
-class _Place(NamedTuple):
-    """Where a packet came from."""
-
-    source: Source
-    sequence: int
-    member: str
-    byte_offset: int
-    n_bytes: int
-    payload: bytes
-
-
 def read_packets(tasks: Sequence[Sequence[Source]], wanted: Wanted) -> Callable[[Batches], Batches]:
     """A `mapInArrow` function: from rows that hold a position in `tasks` to rows of `ROW`, in batches of bounded size."""
 
@@ -74,186 +75,168 @@ def read_packets(tasks: Sequence[Sequence[Source]], wanted: Wanted) -> Callable[
         for batch in batches:
             for position in batch.column(0).to_pylist():
                 for source in tasks[position]:
-                    yield from _source(source, wanted)
+                    yield from _Rows(source, wanted).batches()
 
     return generate
 
 
-def _source(source: Source, wanted: Wanted) -> Batches:
-    rows = _Rows(wanted)
-    sequence = 0
-    for packet in _packets(source):
-        if isinstance(packet, Damage):
-            rows.add_light("archive", _Place(source, sequence, "", packet.byte_offset, source.n_bytes, b""), packet.reason, packet.detail)
-            continue
-        place = _Place(source, sequence, packet.name, packet.byte_offset, packet.n_bytes, packet.payload)
-        sequence += rows.add(place)
-        if rows.full:
-            yield from rows.flush()
-    rows.add_light("source", _Place(source, sequence, "", 0, source.n_bytes, b""))
-    yield from rows.flush()
+def unpack(names: Sequence[str]) -> Callable[[Batches], Batches]:
+    """A `mapInArrow` function: from rows that hold `ROW`'s `alerts` to the alerts' columns called `names`."""
+
+    def generate(batches: Batches) -> Batches:
+        for batch in batches:
+            for packed in batch.column(0):
+                yield pa.ipc.read_record_batch(packed.as_buffer(), _ALERT_ARROW).select(list(names))
+
+    return generate
 
 
-def _packets(source: Source) -> Iterator[Member | Damage]:
-    if source.files:
-        for name in source.files:
-            path = Path(source.path) / name
-            with path.open("rb") as file:
-                yield Member(name, 0, path.stat().st_size, file.read(LARGEST_PACKET))
-        return
-    damage: Damage | None = None
-    with open(source.path, "rb") as file:
-        archive = ArchiveBytes(file)
-        for member in members(archive):
-            if isinstance(member, Damage):
-                damage = member
-            else:
-                yield member
-        found = archive.md5() if source.md5 else ""
-    if found != source.md5:
-        mismatch = f"MD5SUMS expects {source.md5}, found {found}"
-        damage = damage._replace(detail=f"{damage.detail}; {mismatch}") if damage else Damage("wrong_checksum", 0, mismatch)
-    if damage:
-        yield damage
+def alert_type(names: Sequence[str]) -> t.StructType:
+    """The Spark type of what `unpack` gives."""
+    columns = {c.name: c for c in ALERT}
+    return t.StructType([columns[name].spark_field() for name in names])
 
 
 class _Rows:
-    """Rows that wait for their batch. Kept alerts wait decoded, with their bytes, in case one of them does not fit its columns."""
+    """The rows of one source."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
-        self._kept: list[tuple[_Place, dt.date, Alert]] = []
-        self._light: list[dict[str, Any]] = []
-        self._n_bytes = 0
+    def __init__(self, source: Source, wanted: Wanted) -> None:
+        self._source, self._wanted = source, wanted
+        self._n_packets = 0
 
-    @property
-    def full(self) -> bool:
-        return len(self._kept) + len(self._light) >= _ALERTS_A_BATCH or self._n_bytes >= _BYTES_A_BATCH
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        decoder = Decoder(WANTED + WANTED_STAMPS if self._wanted.cutouts == "keep" else WANTED)
+        for found in read(self._source, decoder):
+            if isinstance(found, Damage):
+                yield _light([self._about("archive", 0, found.byte_offset, self._source.n_bytes, found.reason, found.detail)])
+            elif isinstance(found, Bad):
+                yield _light([self._bad(found)])
+            else:
+                yield from self._decoded(found)
+        for rest in decoder.flush():
+            yield from self._decoded(rest)
+        yield _light([self._about("source", self._n_packets, 0, self._source.n_bytes)])
 
-    def add(self, place: _Place) -> int:
-        """Decode a packet and say what becomes of each alert in it. Returns how many packets it counts for."""
-        try:
-            if len(place.payload) < place.n_bytes:
-                raise BadPacketError("decode_failed", f"expected at most {LARGEST_PACKET} bytes, found {place.n_bytes}")
-            alerts = decode(place.payload)
-            if not alerts:
-                raise BadPacketError("missing_field", "the packet holds no alert")
-        except BadPacketError as error:
-            self.add_light("quarantined", place, error.reason, error.detail)
-            return 1
-        for i, alert in enumerate(alerts):
-            self._add_alert(place._replace(sequence=place.sequence + i), alert)
-        return len(alerts)
+    def _about(
+        self, outcome: str, sequence: int, byte_offset: int, n_bytes: int, reason: str | None = None, detail: str | None = None
+    ) -> dict[str, Any]:
+        night = self._source.night or self._wanted.first_night
+        about = {"outcome": outcome, "ordinal": self._source.ordinal, "sequence": sequence, "night": night, "source": self._source.name}
+        return about | {"member": "", "byte_offset": byte_offset, "n_bytes": n_bytes, "reason": reason, "detail": detail}
 
-    def _add_alert(self, place: _Place, alert: Alert) -> None:
-        try:
-            outcome, night = _judged(alert, place.source.night, self._wanted)
-        except BadPacketError as error:
-            self.add_light("quarantined", place, error.reason, error.detail)
-            return
-        if outcome != "kept":
-            self.add_light(outcome, place, night=night)
-            return
-        self._kept.append((place, night, alert))
-        self._n_bytes += place.n_bytes
+    def _bad(self, bad: Bad) -> dict[str, Any]:
+        """The quarantine row of a packet, or of a part of a container that holds others that are good."""
+        self._n_packets += 1
+        packets, i = bad.packets, bad.index
+        sequence = packets.first + i << PACKET_SHIFT
+        row = self._about("quarantined", sequence, int(packets.byte_offsets[i]), int(packets.n_bytes[i]), bad.reason, bad.detail)
+        name = packets.names[i].as_py()
+        return row | {"member": f"{name}, byte {bad.byte}" if bad.byte else name, "payload": packets.payload(i, _PAYLOAD)}
 
-    def add_light(
-        self, outcome: str, place: _Place, reason: str | None = None, detail: str | None = None, *, night: dt.date | None = None
+    def _decoded(self, decoded: Decoded) -> Iterator[pa.RecordBatch]:
+        self._n_packets += decoded.n_rows
+        misfits = Misfits(decoded.n_rows)
+        columns = alert_columns(decoded, misfits)
+        judged = _Judgement(columns, has_candidate(decoded), self._source.night, self._wanted, misfits)
+        pieces, indices, records = decoded.origins()
+        firsts = np.array([packets.first for packets in decoded.packets])
+        sequences = (firsts[pieces] + indices << PACKET_SHIFT) + records
+        columns |= {"ordinal": _repeated(self._source.ordinal, decoded.n_rows, pa.int32()), "sequence": pa.array(sequences)}
+        columns |= {"night": pa.array(judged.nights), "source": _repeated(self._source.name, decoded.n_rows, pa.string())}
+        yield _narrow(columns, judged)
+        for row, (reason, detail) in judged.problems.items():
+            self._n_packets -= 1
+            bad = Bad(decoded.packets[pieces[row]], int(indices[row]), 0, reason, detail)
+            yield _light([self._bad(bad) | {"sequence": int(sequences[row])}])
+        kept = judged.outcomes == _KEPT
+        if kept.any():
+            columns |= {"member": _taken([p.names for p in decoded.packets], pieces, indices)}
+            columns |= {"byte_offset": _taken([pa.array(p.byte_offsets) for p in decoded.packets], pieces, indices)}
+            if self._wanted.cutouts == "keep":
+                columns |= cutout_columns(decoded)
+            yield _packed(columns, kept)
+
+
+class _Judgement:
+    """What becomes of N alerts: `outcomes` (N,) positions in `_OUTCOMES` or -1, `nights` (N,) datetime64[D], and for -1 why."""
+
+    def __init__(
+        self, columns: dict[str, pa.Array], has_record: Flags, archive_night: dt.date | None, wanted: Wanted, misfits: Misfits
     ) -> None:
-        """A row without an alert. Only a quarantined packet keeps its bytes."""
-        payload = place.payload[:_PAYLOAD] if outcome == "quarantined" else None
-        self._light.append(
-            {
-                "outcome": outcome,
-                "ordinal": place.source.ordinal,
-                "sequence": place.sequence,
-                "night": night or place.source.night or self._wanted.first_night,
-                "source": place.source.name,
-                "member": place.member,
-                "byte_offset": place.byte_offset,
-                "n_bytes": place.n_bytes,
-                "reason": reason,
-                "detail": detail,
-                "payload": payload,
-            }
-        )
-        self._n_bytes += len(payload or b"")
-
-    def flush(self) -> Batches:
-        """The waiting rows, as at most three batches."""
-        if self._kept:
-            yield from self._kept_batches()
-        if self._light:
-            yield pa.RecordBatch.from_pylist(self._light, ROW_ARROW)
-        self._kept, self._light, self._n_bytes = [], [], 0
-
-    def _kept_batches(self) -> Batches:
-        try:
-            yield _kept_batch(self._kept, self._wanted)
-            return
-        except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, OverflowError):
-            fitting = [row for row in self._kept if self._fits(row)]  # one of them does not fit: which?
-        if fitting:
-            yield _kept_batch(fitting, self._wanted)
-
-    def _fits(self, row: tuple[_Place, dt.date, Alert]) -> bool:
-        try:
-            _kept_batch([row], self._wanted)
-        except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            self.add_light("quarantined", row[0], "decode_failed", f"a field is not what its column holds: {type(error).__name__}: {error}")
-            return False
-        return True
+        jd, ra, dec = (arrow.floats(columns[name]) for name in ("jd", "ra", "dec"))
+        absent = {name: ~_is_there(columns[name]) for name in _REQUIRED}
+        is_missing = np.logical_or.reduce(list(absent.values()))
+        has_filter = np.isin(arrow.floats(columns["fid"]), list(ZTF_FILTER_IDS))
+        is_sane = (jd > 2.4e6) & (jd < 2.6e6) & (ra >= -0.01) & (ra <= 360.01) & (np.abs(dec) <= 90.0)
+        nights = ztf_night(np.where(is_sane, jd, np.nan)).astype("datetime64[D]")
+        usable = ~is_missing & has_filter & is_sane
+        promised = None if archive_night is None else np.datetime64(archive_night)
+        excluded = usable & ~np.isin(arrow.floats(columns["programid"]), list(wanted.programids))
+        wrong = usable & ~excluded & (nights != promised) if promised is not None else np.zeros(len(jd), np.bool_)
+        asked = np.isin(nights, np.array(sorted(wanted.nights), "datetime64[D]"))
+        self.nights = np.where(excluded, promised, nights) if promised is not None else nights
+        self.outcomes = np.where(excluded, _EXCLUDED, np.where(asked, _KEPT, _OTHER_NIGHT))
+        self.problems: dict[int, tuple[str, str]] = {}
+        for row in np.flatnonzero(~usable | wrong).tolist():
+            values = {"fid": columns["fid"][row].as_py(), "jd": jd[row], "ra": ra[row], "dec": dec[row]}
+            self.problems[row] = (
+                ("wrong_night", f"the archive's name says {archive_night}, jd {jd[row]:.5f} is of {nights[row]}")
+                if wrong[row]
+                else _problem(bool(has_record[row]), [name for name in _REQUIRED if absent[name][row]], bool(has_filter[row]), values)
+            )
+        for row, said in misfits.rows.items():
+            if self.outcomes[row] == _KEPT and row not in self.problems:
+                self.problems[row] = "decode_failed", f"a field is not what its column holds: {said}"
+        self.outcomes[list(self.problems)] = -1
 
 
-def _kept_batch(rows: Sequence[tuple[_Place, dt.date, Alert]], wanted: Wanted) -> pa.RecordBatch:
-    places, nights, alerts = zip(*rows, strict=True)
-    columns = alert_columns(alerts)
-    if wanted.cutouts == "keep":
-        columns |= cutout_columns(alerts)
-    columns |= {
-        "outcome": pa.array(["kept"] * len(rows)),
-        "ordinal": pa.array([p.source.ordinal for p in places], pa.int32()),
-        "sequence": pa.array([p.sequence for p in places], pa.int64()),
-        "night": pa.array(nights, pa.date32()),
-        "source": pa.array([p.source.name for p in places]),
-        "member": pa.array([p.member for p in places]),
-        "byte_offset": pa.array([p.byte_offset for p in places], pa.int64()),
-    }
-    arrays = [columns[field.name] if field.name in columns else pa.nulls(len(rows), field.type) for field in ROW_ARROW]
-    return pa.RecordBatch.from_arrays(arrays, schema=ROW_ARROW)
-
-
-def _judged(alert: Alert, archive_night: dt.date | None, wanted: Wanted) -> tuple[str, dt.date]:
-    """Outcome and night of a decoded alert. BadPacketError where it fails a hard check."""
-    night = _night(_checked(alert))
-    if alert["candidate"]["programid"] not in wanted.programids:
-        return "excluded", archive_night or night
-    if archive_night is not None and night != archive_night:
-        raise BadPacketError("wrong_night", f"the archive's name says {archive_night}, jd {alert['candidate']['jd']:.5f} is of {night}")
-    return ("kept" if night in wanted.nights else "other_night"), night
-
-
-def _checked(alert: Alert) -> float:
-    """The jd of an alert that has what every alert must have."""
-    candidate = alert.get("candidate") if isinstance(alert, dict) else None
-    if not isinstance(candidate, dict):
-        raise BadPacketError("missing_field", f"candidate: expected a record, found {type(candidate).__name__}")
-    values: dict[str, Any] = {name: alert.get(name) for name in ("candid", "objectId")} | {name: candidate.get(name) for name in _REQUIRED}
-    missing = [name for name, value in values.items() if is_missing(value)]
+def _problem(has_record: bool, missing: list[str], has_filter: bool, values: dict[str, Any]) -> tuple[str, str]:
+    """Reason and detail of an alert that does not have what every alert must have."""
+    if not has_record:
+        return "missing_field", "candidate: expected a record, found none"
     if missing:
-        raise BadPacketError("missing_field", f"expected a value, found none: {', '.join(missing)}")
-    try:
-        jd, ra, dec, fid = float(values["jd"]), float(values["ra"]), float(values["dec"]), values["fid"]
-    except (TypeError, ValueError) as error:
-        raise BadPacketError("bad_value", f"jd, ra, dec: expected numbers: {error}") from error
-    if fid not in ZTF_FILTER_IDS:
-        raise BadPacketError("bad_value", f"fid: expected one of {', '.join(str(known) for known in ZTF_FILTER_IDS)}, found {fid}")
-    if not (2.4e6 < jd < 2.6e6 and -0.01 <= ra <= 360.01 and abs(dec) <= 90.0):
-        raise BadPacketError("bad_value", f"expected jd of this century and a position, found jd {jd}, ra {ra}, dec {dec}")
-    return jd
+        return "missing_field", f"expected a value, found none: {', '.join(missing)}"
+    if not has_filter:
+        return "bad_value", f"fid: expected one of {', '.join(str(known) for known in ZTF_FILTER_IDS)}, found {values['fid']}"
+    return "bad_value", f"expected jd of this century and a position, found jd {values['jd']}, ra {values['ra']}, dec {values['dec']}"
 
 
-def _night(jd: float) -> dt.date:
-    """UT date of `jd`, which has been checked."""
-    night: dt.date = ztf_night(np.array([jd]))[0].item()
-    return night
+def _is_there(column: pa.Array) -> Flags:
+    return np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _repeated(value: object, n_rows: int, kind: pa.DataType) -> pa.Array:
+    return pa.repeat(pa.scalar(value, kind), n_rows)
+
+
+def _taken(arrays: Sequence[pa.Array], pieces: NDArray[np.int64], indices: NDArray[np.int64]) -> pa.Array:
+    """Value indices[i] of arrays[pieces[i]] for each i."""
+    begins = np.cumsum([0, *(len(array) for array in arrays)])
+    return pa.concat_arrays(arrays).take(pa.array(begins[pieces] + indices))
+
+
+def _narrow(columns: dict[str, pa.Array], judged: _Judgement) -> pa.RecordBatch:
+    """A row for each alert that is not quarantined, without the alert."""
+    chosen = np.flatnonzero(judged.outcomes >= 0)
+    found = {name: columns[name].take(pa.array(chosen)) for name in ("ordinal", "sequence", "night", "candid")}
+    found["outcome"] = _OUTCOMES.take(pa.array(judged.outcomes[chosen]))
+    return pa.RecordBatch.from_arrays(
+        [found[f.name] if f.name in found else pa.nulls(len(chosen), f.type) for f in ROW_ARROW], schema=ROW_ARROW
+    )
+
+
+def _packed(columns: dict[str, pa.Array], kept: Flags) -> pa.RecordBatch:
+    """One row that holds all kept alerts."""
+    arrays = [columns[f.name] if f.name in columns else pa.nulls(len(kept), f.type) for f in _ALERT_ARROW]
+    batch = pa.RecordBatch.from_arrays(arrays, schema=_ALERT_ARROW)
+    if not kept.all():
+        batch = batch.filter(pa.array(kept))
+    packed = batch.serialize()
+    alerts = pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(np.array([0, packed.size], np.int32)), packed])
+    return pa.RecordBatch.from_arrays(
+        [pa.array(["batch"]), *(pa.nulls(1, f.type) for f in ROW_ARROW if f.name not in ("outcome", "alerts")), alerts], schema=ROW_ARROW
+    )
+
+
+def _light(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist(rows, ROW_ARROW)

@@ -6,11 +6,12 @@ Format: POSIX pax (IEEE 1003.1), GNU long names.
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from deeprubin_spark.ingestion.inflate import ArchiveBytes
+from deeprubin_spark.ingestion.inflate import ArchiveBytes, Part
 
 LARGEST_PACKET = 64 << 20  # [byte] a ZTF packet has 70 kB; one member may not fill a worker's memory
 _BLOCK = 512
@@ -18,16 +19,22 @@ _ZEROS = bytes(_BLOCK)
 _LONGEST_EXTENSION = 1 << 20
 _LONG_NAME, _PAX = (b"L",), (b"x", b"X")
 _EXTENSIONS = (*_LONG_NAME, *_PAX, b"K", b"g")
+_ORDINARY = re.compile(rb"(?:[0-7]{7}\0){3}([0-7]{11})[\0 ][0-7]{11}[\0 ]([0-7]{6})\0 0.{100}ustar\0", re.DOTALL)  # from byte 100 on
 _WITHOUT_DATA = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
 
 
 class Member(NamedTuple):
-    """A packet: its name, where its bytes begin in the uncompressed archive, its length, and its first `LARGEST_PACKET` bytes."""
+    """A packet: its name, where its bytes begin in the uncompressed archive, its length, and its first `LARGEST_PACKET` bytes in `part`."""
 
     name: str
     byte_offset: int
     n_bytes: int
-    payload: bytes
+    part: Part
+
+    @property
+    def payload(self) -> bytes:
+        """The bytes of `part`, copied."""
+        return self.part.data[self.part.begin : self.part.end]
 
 
 class Damage(NamedTuple):
@@ -49,14 +56,15 @@ def members(archive: ArchiveBytes) -> Iterator[Member | Damage]:
     extension: dict[str, str] = {}
     while True:
         begin = archive.offset
-        header = archive.take(_BLOCK)
+        data, at, end = archive.take(_BLOCK)
+        header = data[at:end]
         if len(header) < _BLOCK:
             break
         at_end_mark = header == _ZEROS
         if at_end_mark:  # two of them end an archive, but archives are also concatenated
             continue
         try:
-            info = _parsed(header, begin)
+            info = _parsed(header)
             n_headers += 1
             if info.type in _EXTENSIONS:
                 extension |= _extension(archive, info)
@@ -71,18 +79,32 @@ def members(archive: ArchiveBytes) -> Iterator[Member | Damage]:
         yield _damage(archive, begin, n_headers, ending)
 
 
-def _parsed(header: bytes, begin: int) -> tarfile.TarInfo:
+class _Info(NamedTuple):
+    """What a header says of its member."""
+
+    name: str
+    size: int
+    type: bytes
+
+
+def _parsed(header: bytes) -> _Info:
+    """A header; an ordinary one of an ordinary file without tarfile, which takes five times as long."""
+    match = _ORDINARY.match(header, 100)
+    if match and not header[345] and sum(header) - sum(header[148:156]) + 8 * 32 == int(match[2], 8):
+        return _Info(header[:100].partition(b"\0")[0].decode("utf-8", "replace"), int(match[1], 8), tarfile.REGTYPE)
     try:
-        return tarfile.TarInfo.frombuf(header, "utf-8", "replace")
+        info = tarfile.TarInfo.frombuf(header, "utf-8", "replace")
     except tarfile.HeaderError as error:
         raise _DamagedError(f"expected a tar header, found {header[:32]!r} ({error})") from error
+    return _Info(info.name, info.size, info.type)
 
 
-def _extension(archive: ArchiveBytes, info: tarfile.TarInfo) -> dict[str, str]:
+def _extension(archive: ArchiveBytes, info: _Info) -> dict[str, str]:
     """'path' and 'size' that a GNU or pax header gives to the member after it."""
     if info.size > _LONGEST_EXTENSION:
         raise _DamagedError(f"an extension header of {info.size} bytes")
-    data = archive.take(info.size)
+    part = archive.take(info.size)
+    data = part.data[part.begin : part.end]
     _skip_padding(archive, info.size)
     if len(data) < info.size:
         raise _DamagedError("cut inside an extension header")
@@ -105,20 +127,23 @@ def _pax_records(data: bytes) -> dict[str, str]:
     return found
 
 
-def _content(archive: ArchiveBytes, info: tarfile.TarInfo, extension: dict[str, str]) -> Iterator[Member]:
+def _content(archive: ArchiveBytes, info: _Info, extension: dict[str, str]) -> Iterator[Member]:
     name = extension.get("path", info.name)
     size = int(extension["size"]) if extension.get("size", "").isdigit() else info.size
-    if info.isdir():
+    if info.type == tarfile.DIRTYPE:
         return
     if info.type in _WITHOUT_DATA:
-        yield Member(name, archive.offset, 0, b"")
+        yield Member(name, archive.offset, 0, Part(b"", 0, 0))
         return
     offset = archive.offset
-    payload = archive.take(min(size, LARGEST_PACKET))
-    found = len(payload) + archive.skip(size - len(payload)) if len(payload) == min(size, LARGEST_PACKET) else len(payload)
+    readable = min(size, LARGEST_PACKET)
+    part = archive.take(readable)
+    found = part.end - part.begin
+    if found == readable and size > readable:
+        found += archive.skip(size - readable)
     if found < size:
         raise _DamagedError(f"member {name}: {found} of {size} bytes are there")
-    yield Member(name, offset, size, payload)
+    yield Member(name, offset, size, part)
     _skip_padding(archive, size)
 
 

@@ -40,7 +40,9 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Bands = NDArray[np.int8]
 Room = tuple[Floats, Floats, Floats, Floats, Floats]  # see `_sweep_bands`
-Curve = tuple[Floats, Rows, Floats, Floats, Floats, Floats]  # time [d], row of its band, flux, noise variance, 1 / (1 + noise): (n,); bands (M,) [A]
+Curve = tuple[
+    Floats, Rows, Floats, Floats, Floats, Floats
+]  # time [d], row of its band, flux, noise variance, 1 / (1 + noise): (n,); bands (M,) [A]
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")
@@ -257,7 +259,7 @@ def _log_prior(candidate: Floats) -> float:
     """Log-normal priors on l and on the wavelength scale as densities of their logarithms, without constants."""
     z = (candidate[0] - math.log(TIMESCALE_PRIOR_MEDIAN)) / TIMESCALE_PRIOR_SIGMA
     y = (candidate[3] - math.log(WAVELENGTH_SCALE)) / WAVELENGTH_SCALE_PRIOR_SIGMA
-    return -0.5 * (z * z + y * y)
+    return float(-0.5 * (z * z + y * y))
 
 
 def log_priors(candidates: Floats) -> Floats:

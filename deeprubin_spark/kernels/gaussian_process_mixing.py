@@ -46,7 +46,7 @@ def _fill_correlations(wavelengths: Floats, others: Floats, scale: float, out: F
 
 @njit(cache=True, nogil=True)
 def _mix(correlation: Floats, towards: Floats, alone: Floats) -> None:
-    """towards (W, M) <- R^-1 r_w by Cholesky's algorithm, alone (W,) <- 1 - r_w R^-1 r_w; R (M, M). Exact where w is one of the bands."""
+    """Towards (W, M) <- R^-1 r_w by Cholesky's algorithm, alone (W,) <- 1 - r_w R^-1 r_w; R (M, M). Exact where w is one of the bands."""
     n_bands = len(correlation)
     lower = np.zeros((n_bands, n_bands))
     for i in range(n_bands):

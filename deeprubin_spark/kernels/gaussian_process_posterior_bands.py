@@ -64,7 +64,7 @@ def _filter_bands(curve: Curve, query: Floats, process: Process, tape: Floats) -
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
 def _move_bands(state: Floats, spread: Floats, x: float, decay: float) -> None:
-    """state <- F state, spread <- F spread F^T for all bands."""
+    """State <- F state, spread <- F spread F^T for all bands."""
     n_states = len(state)
     square = decay * decay
     for a in range(0, n_states, 2):
@@ -111,7 +111,7 @@ def _smooth_bands(tape: Floats, process: Process, asked: Asked, answer: Answer, 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
 def _move_back(adjoint: Floats, information: Floats, x: float, decay: float) -> None:
-    """adjoint <- F^T adjoint, information <- F^T information F for all bands."""
+    """Adjoint <- F^T adjoint, information <- F^T information F for all bands."""
     n_states = len(adjoint)
     square = decay * decay
     for a in range(0, n_states, 2):

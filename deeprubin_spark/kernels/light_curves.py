@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from deeprubin_spark.bands import BANDS
@@ -67,6 +68,14 @@ def light_curves(
     )
 
 
+def chosen_points(curves: LightCurves, chosen: NDArray[np.bool_]) -> LightCurves:
+    """The chosen points (N,) of each object; an object may be left without."""
+    if chosen.all():
+        return curves
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(chosen)])[curves.offsets]
+    return LightCurves(offsets, curves.mjd[chosen], curves.band[chosen], curves.flux[chosen], curves.flux_err[chosen])
+
+
 def latest_points(curves: LightCurves, max_points: int) -> LightCurves:
     """The last `max_points` points of each object (its rows are sorted by time): tonight's light first, however long the history."""
     counts = np.minimum(np.diff(curves.offsets), max_points)
@@ -82,13 +91,26 @@ def has_usable_points(curves: LightCurves) -> NDArray[np.bool_]:
 
     Returns (B,) bool; true for an object without points.
     """
-    finite = np.isfinite(curves.mjd) & np.isfinite(curves.flux) & np.isfinite(curves.flux_err)
-    bad = ~finite | ~(curves.flux_err > 0.0) | (curves.band < 0) | (curves.band >= len(BANDS))
-    first = curves.offsets[:-1][np.diff(curves.offsets) > 0]
-    is_first = np.zeros(len(bad), np.bool_)
-    is_first[first] = True
-    later = np.flatnonzero(~is_first)
-    bad[later] |= curves.mjd[later] < curves.mjd[later - 1]
-    n_bad = np.concatenate([np.zeros(1, np.int64), np.cumsum(bad)])
-    usable: NDArray[np.bool_] = n_bad[curves.offsets[1:]] == n_bad[curves.offsets[:-1]]
+    usable = np.empty(curves.n_objects, np.bool_)
+    _usable_objects(curves.offsets, curves.mjd, curves.band, curves.flux, curves.flux_err, len(BANDS), usable)
     return usable
+
+
+@njit(cache=True, nogil=True)
+def _usable_objects(
+    offsets: NDArray[np.int64],
+    mjd: FloatArray,
+    band: NDArray[np.int8],
+    flux: FloatArray,
+    flux_err: FloatArray,
+    n_bands: int,
+    usable: NDArray[np.bool_],
+) -> None:
+    """`has_usable_points` of every object."""
+    for k in range(len(usable)):
+        is_good, last = True, -np.inf
+        for i in range(offsets[k], offsets[k + 1]):
+            is_good &= (mjd[i] >= last) & (mjd[i] < np.inf) & (abs(flux[i]) < np.inf)
+            is_good &= (flux_err[i] > 0.0) & (flux_err[i] < np.inf) & (band[i] >= 0) & (band[i] < n_bands)
+            last = mjd[i]
+        usable[k] = is_good and (offsets[k] == offsets[k + 1] or mjd[offsets[k]] > -np.inf)

@@ -1,105 +1,368 @@
-"""Shape of a peak on a sampled curve: how it rises and falls, how wide it is, how many maxima there are.
+"""Peaks, their shape and colours from a Gaussian process's posterior at equal steps in time.
 
-All functions take one curve: time (M,) [d] ascending, flux (M,), and the peak's time and flux, which lies between the first and the last
-time. Between samples the curve is a straight line.
+Between two grid times the posterior mean is taken as the cubic with its values and slopes there (Hermite); its standard deviation as a
+straight line. A curve is looked at between the first and the last point; it is cut at its extremes into monotonic pieces, so that peaks,
+dips and crossings are found to rounding. The posterior itself has structure below a step only where points are closer than that.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from deeprubin_spark.kernels.light_curves import FloatArray
 
-SHAPES: tuple[str, ...] = ("rise_50", "rise_20", "fall_50", "fall_20", "width", "trough", "n_peaks")
+SHAPES: tuple[str, ...] = (
+    "rise_80",
+    "rise_50",
+    "rise_20",
+    "fall_80",
+    "fall_50",
+    "fall_20",
+    "width",
+    "trough",
+    "n_peaks",
+    "second_peak_fraction",
+    "dm15",
+)
+LEVELS: tuple[float, ...] = (0.8, 0.5, 0.2)  # of the peak's flux
+COLOUR_PHASES: tuple[float, ...] = (-20.0, -10.0, 0.0, 10.0, 20.0, 30.0, 45.0, 60.0)  # [d] from the peak
+SLOPE_PHASE = 20.0  # [d] one of them: the colour's slope is from the peak to there
+PEAK_DIP = 0.1  # of the peak's flux: a shallower dip between two maxima does not make them two
+DECLINE_TIME = 15.0  # [d]
+
+_N_SHAPES = len(SHAPES)
+_N_PHASES = len(COLOUR_PHASES)
+_AT_PEAK, _AT_SLOPE = COLOUR_PHASES.index(0.0), COLOUR_PHASES.index(SLOPE_PHASE)
+_N_ITERATIONS = 60
+_TOLERANCE = 1e-10  # of a step in time; Newton's rule doubles the digits of the one before
+
+Curve = tuple[float, FloatArray, FloatArray]  # step [d]; flux and its slope times the step, at T grid times
+Knots = tuple[FloatArray, FloatArray]  # time in steps and flux where the monotonic pieces of a curve meet
+Rows = NDArray[np.int64]
 
 
-def peak_shapes(time: FloatArray, flux: FloatArray, peak_time: FloatArray, peak_flux: FloatArray, dip: float) -> FloatArray:
-    """Shape of every curve's peak, in the order of `SHAPES`.
+@dataclass(frozen=True)
+class PosteriorGrid:
+    """Posterior of B objects in W bands at T equal steps in time, which span the points used and `margin` [d] to either side.
 
-    rise_x, fall_x   time between the peak and the nearest crossing of x % of its flux, NaN where the curve does not reach it
-    width            integral of max(F, 0) dt / F_peak          trough   min F / F_peak          n_peaks   maxima, see `count_peaks`
-
-    time, flux : (B, M) [d], any flux      peak_time, peak_flux : (B,)      dip : depth that parts two maxima, in units of F_peak
-    Returns (B, 7); NaN where peak_flux is not positive.
+    start, step : (B,) [d] first time (MJD) and step      mean, sd : (B, W, T) [nJy]      slope : (B, W, T) [nJy / d], of the mean.
+    NaN for an object without posterior.
     """
-    out = np.full((len(flux), len(SHAPES)), np.nan)
-    _shape_objects(time, flux, peak_time, peak_flux, dip, out)
-    return out
+
+    start: FloatArray
+    step: FloatArray
+    mean: FloatArray
+    sd: FloatArray
+    slope: FloatArray
+    margin: float
 
 
-def plain_peak_shape(time: FloatArray, flux: FloatArray, peak_time: float, peak_flux: float, dip: float) -> FloatArray:
-    """The plain twin of `peak_shapes` for one curve (M,), whose peak is positive."""
+def n_shape_features(n_bands: int) -> int:
+    """Columns of `fill_shape_features`."""
+    n_pairs = max(n_bands - 1, 0)
+    return n_bands * (2 + _N_SHAPES) + n_pairs * (2 + _N_PHASES + 1) + 1
 
-    def crossing(level: float, side: slice) -> float:
-        t, f = time[side], flux[side]
-        low = np.flatnonzero(f < level)
-        if len(low) == 0:
-            return float("nan")
-        i = low[0]
-        earlier = (peak_time, peak_flux) if i == 0 else (t[i - 1], f[i - 1])
-        share = (earlier[1] - level) / (earlier[1] - f[i])
-        return float(abs(earlier[0] + share * (t[i] - earlier[0]) - peak_time))
 
-    n_before = int(np.searchsorted(time, peak_time, side="left"))
-    before = slice(n_before - 1, None, -1) if n_before else slice(0, 0)
-    after = slice(int(np.searchsorted(time, peak_time, side="right")), None)
+def fill_shape_features(grid: PosteriorGrid, out: FloatArray, column: int) -> FloatArray:
+    """Peaks, shapes and colours into out (B, F) from `column` on; what does not exist is left as it is.
+
+    In this order: peak flux and its S/N of each band; time between the peaks and flux ratio of each pair of neighbouring bands; age of
+    the peak of the bands' sum; `SHAPES` of each band; colours at `COLOUR_PHASES` and their slope of each pair. Formulas: feature catalogue.
+    Returns (B,) [d] MJD of the peak of the bands' sum; NaN for an object without posterior.
+    """
+    peak_mjd = np.full(len(out), np.nan)
+    _shape_objects(grid.start, grid.step, grid.mean, grid.sd, grid.slope, grid.margin, out, column, peak_mjd)
+    return peak_mjd
+
+
+def plain_shapes(time: FloatArray, flux: FloatArray) -> dict[str, float]:
+    """The plain twin of the `SHAPES` for one curve sampled densely, (M,) each, whose peak is positive; exact for many samples."""
+    peak = int(flux.argmax())
+    found = {}
+    for level in LEVELS:
+        for name, side in (("rise", slice(peak, None, -1)), ("fall", slice(peak, None))):
+            below = np.flatnonzero(flux[side] < level * flux[peak])
+            found[f"{name}_{level * 100:.0f}"] = abs(time[side][below[0]] - time[peak]) if len(below) else np.nan
     bright = np.maximum(flux, 0.0)
-    width = np.sum(0.5 * (bright[1:] + bright[:-1]) * np.diff(time)) / peak_flux
-    crossings = [crossing(x * peak_flux, side) for side in (before, after) for x in (0.5, 0.2)]
-    return np.array([*crossings, width, flux.min() / peak_flux, count_peaks(flux, dip * peak_flux)])
+    tops = _plain_tops(flux, PEAK_DIP * flux[peak])
+    later = np.interp(time[peak] + DECLINE_TIME, time, flux, right=np.nan)
+    found["width"] = np.sum(0.5 * (bright[1:] + bright[:-1]) * np.diff(time)) / flux[peak]
+    found["trough"] = flux.min() / flux[peak]
+    found["n_peaks"] = float(len(tops))
+    found["second_peak_fraction"] = tops[1] / flux[peak] if len(tops) > 1 else 0.0
+    found["dm15"] = 2.5 * np.log10(flux[peak] / later) if later > 0.0 else np.nan
+    return {name: float(found[name]) for name in SHAPES}
+
+
+def _plain_tops(flux: FloatArray, depth: float) -> list[float]:
+    """Maxima, highest first, that stand more than `depth` above all dips between them and a higher one (their topographic prominence)."""
+    tops = []
+    for i in range(len(flux)):
+        is_top = (i == 0 or flux[i] > flux[i - 1]) and (i == len(flux) - 1 or flux[i] >= flux[i + 1])
+        if not is_top:
+            continue
+        left, right = np.flatnonzero(flux[:i] >= flux[i]), np.flatnonzero(flux[i + 1 :] > flux[i])
+        dips = [flux[left[-1] : i].min()] if len(left) else []
+        dips += [flux[i + 1 : i + 1 + right[0] + 1].min()] if len(right) else []
+        if not dips or flux[i] - max(dips) > depth:
+            tops.append(float(flux[i]))
+    return sorted(tops, reverse=True)
 
 
 @njit(cache=True, nogil=True)
-def count_peaks(flux: FloatArray, depth: float) -> int:
-    """Maxima of a curve (M,), its ends included, that are parted by dips of more than `depth`: at least 1."""
-    n_peaks, top, bottom = 0, -math.inf, math.inf
-    rising = True
-    for value in flux:
-        if rising:
-            top = max(top, value)
-            if value < top - depth:
-                n_peaks += 1
-                bottom, rising = value, False
+def _value(curve: Curve, time: float) -> float:
+    """The curve at a time in steps."""
+    _, flux, slope = curve
+    i = min(max(int(time), 0), len(flux) - 2)
+    u, rise = time - i, flux[i + 1] - flux[i]
+    bend, twist = 3.0 * rise - 2.0 * slope[i] - slope[i + 1], slope[i] + slope[i + 1] - 2.0 * rise
+    return float(flux[i] + u * (slope[i] + u * (bend + u * twist)))
+
+
+@njit(cache=True, nogil=True)
+def _line(values: FloatArray, time: float) -> float:
+    """Straight line between values at whole steps."""
+    i = min(max(int(time), 0), len(values) - 2)
+    return float(values[i] + (time - i) * (values[i + 1] - values[i]))
+
+
+@njit(cache=True, nogil=True)
+def _integral(curve: Curve, i: int, start: float, end: float) -> float:
+    """Integral of the curve from start to end, in steps, both within step i; in flux times steps."""
+    _, flux, slope = curve
+    rise = flux[i + 1] - flux[i]
+    bend, twist = 3.0 * rise - 2.0 * slope[i] - slope[i + 1], slope[i] + slope[i + 1] - 2.0 * rise
+    u, v = start - i, end - i
+    at_start = u * (flux[i] + u * (slope[i] / 2.0 + u * (bend / 3.0 + u * twist / 4.0)))
+    at_end = v * (flux[i] + v * (slope[i] / 2.0 + v * (bend / 3.0 + v * twist / 4.0)))
+    return float(at_end - at_start)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _root(curve: Curve, start: float, end: float, level: float) -> float:
+    """Where a monotonic piece of the curve within a step crosses the level, which lies between its ends: Newton's rule within a bracket."""
+    _, flux, slope = curve
+    i = min(int(0.5 * (start + end)), len(flux) - 2)
+    rise, rate = flux[i + 1] - flux[i], slope[i]
+    bend, twist = 3.0 * rise - 2.0 * rate - slope[i + 1], rate + slope[i + 1] - 2.0 * rise
+    below, above = start - i, end - i
+    low = flux[i] + below * (rate + below * (bend + below * twist)) - level
+    high = flux[i] + above * (rate + above * (bend + above * twist)) - level
+    if low > high:
+        below, above, low, high = above, below, high, low
+    u = below - low * (above - below) / (high - low) if high > low else below
+    for _ in range(_N_ITERATIONS):
+        value = flux[i] + u * (rate + u * (bend + u * twist)) - level
+        if value < 0.0:
+            below = u
         else:
-            bottom = min(bottom, value)
-            if value > bottom + depth:
-                top, rising = value, True
-    return n_peaks + 1 if rising else n_peaks
+            above = u
+        move = -value / (rate + u * (2.0 * bend + u * 3.0 * twist))
+        if not (min(below, above) <= u + move <= max(below, above)):
+            move = 0.5 * (below + above) - u
+        u += move
+        if abs(move) < _TOLERANCE:
+            break
+    return i + u
 
 
 @njit(cache=True, nogil=True)
-def _crossing(time: FloatArray, flux: FloatArray, start: int, step: int, peak_time: float, peak_flux: float, level: float) -> float:
-    """Time from the peak to where the curve, from sample `start` by `step`, first falls below `level`; NaN where it never does."""
-    last_time, last_flux = peak_time, peak_flux
-    i = start
-    while 0 <= i < len(time):
-        if flux[i] < level:
-            share = (last_flux - level) / (last_flux - flux[i])
-            return float(abs(last_time + share * (time[i] - last_time) - peak_time))
-        last_time, last_flux = time[i], flux[i]
-        i += step
+def _is_monotonic(rise: float, slope: float, next_slope: float) -> bool:
+    """Whether a cubic surely has no extreme within a step over which it rises by `rise` (Fritsch & Carlson 1980)."""
+    if rise < 0.0:
+        rise, slope, next_slope = -rise, -slope, -next_slope
+    return 0.0 < slope <= 3.0 * rise and 0.0 < next_slope <= 3.0 * rise
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _knots(curve: Curve, first: float, last: float, times: FloatArray, fluxes: FloatArray) -> int:
+    """Ends of the monotonic pieces of the curve from `first` to `last` (in steps) into times and fluxes; returns their number."""
+    _, flux, slope = curve
+    times[0], fluxes[0] = first, _value(curve, first)
+    n = 1
+    for i in range(int(first), min(int(math.ceil(last)), len(flux) - 1)):
+        rise, low, high = flux[i + 1] - flux[i], max(first, float(i)), min(last, i + 1.0)
+        bend, twist = 3.0 * rise - 2.0 * slope[i] - slope[i + 1], slope[i] + slope[i + 1] - 2.0 * rise
+        inside = 0.0
+        if not _is_monotonic(rise, slope[i], slope[i + 1]):
+            inside = bend * bend - 3.0 * twist * slope[i]
+        if inside > 0.0:
+            q = -(bend + math.copysign(math.sqrt(inside), bend))
+            one, two = i + q / (3.0 * twist), i + slope[i] / q
+            one, two = min(one, two), max(one, two)
+            if low < one < high:
+                times[n], fluxes[n] = one, _value(curve, one)
+                n += 1
+            if low < two < high and two > one:
+                times[n], fluxes[n] = two, _value(curve, two)
+                n += 1
+        times[n], fluxes[n] = high, flux[i + 1] if high == i + 1.0 else _value(curve, high)
+        n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _highest(fluxes: FloatArray) -> int:
+    """Index of the highest knot."""
+    best = 0
+    for k in range(1, len(fluxes)):
+        if fluxes[k] > fluxes[best]:
+            best = k
+    return best
+
+
+@njit(cache=True, nogil=True)
+def _tops(fluxes: FloatArray, depth: float) -> tuple[int, float]:
+    """Maxima, ends included, that are parted by dips of more than `depth`: their number, at least 1, and the second-highest's flux."""
+    n_tops, top, bottom, highest, second = 0, -math.inf, math.inf, -math.inf, -math.inf
+    rising = True
+    for k in range(len(fluxes) + 1):
+        is_over = k == len(fluxes)
+        if rising:
+            if not is_over:
+                top = max(top, fluxes[k])
+            if is_over or fluxes[k] < top - depth:
+                n_tops += 1
+                second = max(second, min(highest, top))
+                highest = max(highest, top)
+                if not is_over:
+                    bottom, rising = fluxes[k], False
+        elif not is_over:
+            bottom = min(bottom, fluxes[k])
+            if fluxes[k] > bottom + depth:
+                top, rising = fluxes[k], True
+    return n_tops, second
+
+
+@njit(cache=True, nogil=True)
+def _crossing(curve: Curve, times: FloatArray, fluxes: FloatArray, peak: int, step: int, level: float) -> float:
+    """Time in steps from the peak's knot to where the curve, going by `step`, first falls below the level; NaN where it never does."""
+    k = peak + step
+    while 0 <= k < len(times):
+        if fluxes[k] < level:
+            return float(abs(_root(curve, times[k - step], times[k], level) - times[peak]))
+        k += step
     return math.nan
 
 
 @njit(cache=True, nogil=True)
-def _shape_objects(time: FloatArray, flux: FloatArray, peak_time: FloatArray, peak_flux: FloatArray, dip: float, out: FloatArray) -> None:
-    """`peak_shapes` of every curve; out (B, 7)."""
-    for k in range(len(out)):
-        t, f, height = time[k], flux[k], peak_flux[k]
-        if not height > 0.0:
+def _bright_area(curve: Curve, times: FloatArray, fluxes: FloatArray) -> float:
+    """Integral of max(flux, 0) over the knots' span, in flux times steps."""
+    _, flux, slope = curve
+    area = 0.0
+    for k in range(1, len(times)):
+        start, end = times[k - 1], times[k]
+        if fluxes[k - 1] <= 0.0 and fluxes[k] <= 0.0:
             continue
-        before = np.searchsorted(t, peak_time[k], side="left") - 1
-        after = np.searchsorted(t, peak_time[k], side="right")
-        out[k, 0] = _crossing(t, f, before, -1, peak_time[k], height, 0.5 * height)
-        out[k, 1] = _crossing(t, f, before, -1, peak_time[k], height, 0.2 * height)
-        out[k, 2] = _crossing(t, f, after, 1, peak_time[k], height, 0.5 * height)
-        out[k, 3] = _crossing(t, f, after, 1, peak_time[k], height, 0.2 * height)
-        area = 0.0
-        for i in range(1, len(t)):
-            area += 0.5 * (max(f[i], 0.0) + max(f[i - 1], 0.0)) * (t[i] - t[i - 1])
-        out[k, 4] = area / height
-        out[k, 5] = f.min() / height
-        out[k, 6] = count_peaks(f, dip * height)
+        i = int(start)
+        if fluxes[k - 1] >= 0.0 and fluxes[k] >= 0.0 and start == i and end == i + 1.0:
+            area += 0.5 * (flux[i] + flux[i + 1]) + (slope[i] - slope[i + 1]) / 12.0
+            continue
+        if fluxes[k - 1] < 0.0:
+            start = _root(curve, start, end, 0.0)
+        elif fluxes[k] < 0.0:
+            end = _root(curve, start, end, 0.0)
+        area += _integral(curve, min(int(0.5 * (start + end)), len(flux) - 2), start, end)
+    return area
+
+
+@njit(cache=True, nogil=True)
+def _shape(curve: Curve, times: FloatArray, fluxes: FloatArray, peak: int, row: FloatArray) -> None:
+    """`SHAPES` of a curve with knots (K,) whose peak's flux is positive, into row (11,)."""
+    step, height, time = curve[0], fluxes[peak], times[peak]
+    for i in range(len(LEVELS)):
+        row[i] = step * _crossing(curve, times, fluxes, peak, -1, LEVELS[i] * height)
+        row[i + len(LEVELS)] = step * _crossing(curve, times, fluxes, peak, 1, LEVELS[i] * height)
+    row[6] = step * _bright_area(curve, times, fluxes) / height
+    row[7] = fluxes.min() / height
+    n_tops, second = _tops(fluxes, PEAK_DIP * height)
+    row[8], row[9] = n_tops, second / height if n_tops > 1 else 0.0
+    if time + DECLINE_TIME / step <= times[-1]:
+        later = _value(curve, time + DECLINE_TIME / step)
+        if later > 0.0:
+            row[10] = 2.5 * math.log10(height / later)
+
+
+@njit(cache=True, nogil=True)
+def _colours(one: Curve, other: Curve, one_sd: FloatArray, other_sd: FloatArray, peak: float, row: FloatArray) -> None:
+    """Bounded colours of two bands at `COLOUR_PHASES` from the peak (in steps), within the grid, and their slope, into row (9,)."""
+    step, last = one[0], len(one[1]) - 1.0
+    for p in range(_N_PHASES):
+        time = peak + COLOUR_PHASES[p] / step
+        if 0.0 <= time <= last:
+            blue, red = _value(one, time), _value(other, time)
+            noise = math.hypot(_line(one_sd, time), _line(other_sd, time))
+            row[p] = (blue - red) / (abs(blue) + abs(red) + noise)
+    row[_N_PHASES] = (row[_AT_SLOPE] - row[_AT_PEAK]) / SLOPE_PHASE
+
+
+@njit(cache=True, nogil=True)
+def _pairs(peaks: FloatArray, step: float, row: FloatArray) -> None:
+    """Time between the peaks and flux ratio of each pair of neighbouring bands, into row (2 P,); peaks (W, 3): time, flux, sd."""
+    for p in range(len(peaks) - 1):
+        row[2 * p] = step * (peaks[p, 0] - peaks[p + 1, 0])
+        if peaks[p, 1] > peaks[p, 2] and peaks[p + 1, 1] > peaks[p + 1, 2]:
+            row[2 * p + 1] = peaks[p, 1] / (peaks[p, 1] + peaks[p + 1, 1])
+
+
+@njit(cache=True, nogil=True)
+def _peak_of_sum(step: float, mean: FloatArray, slope: FloatArray, first: float, last: float, scratch: FloatArray) -> float:
+    """Time, in steps, of the highest point of the sum of the bands' means (W, T); scratch (4, 3 T)."""
+    n_steps = mean.shape[1]
+    flux, rate = scratch[2, :n_steps], scratch[3, :n_steps]
+    flux[:], rate[:] = 0.0, 0.0
+    for w in range(len(mean)):
+        for i in range(n_steps):
+            flux[i] += mean[w, i]
+            rate[i] += step * slope[w, i]
+    n = _knots((step, flux, rate), first, last, scratch[0], scratch[1])
+    return float(scratch[0, _highest(scratch[1, :n])])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _shape_objects(
+    start: FloatArray,
+    steps: FloatArray,
+    mean: FloatArray,
+    sd: FloatArray,
+    slope: FloatArray,
+    margin: float,
+    out: FloatArray,
+    column: int,
+    peak_mjd: FloatArray,
+) -> None:
+    """`fill_shape_features` of every object with a posterior."""
+    n_bands, n_steps = mean.shape[1], mean.shape[2]
+    n_pairs, shapes = max(n_bands - 1, 0), column + 2 * n_bands + 2 * max(n_bands - 1, 0) + 1
+    colours = shapes + n_bands * _N_SHAPES
+    scratch, rates, peaks = np.empty((4, 3 * n_steps)), np.empty((n_bands, n_steps)), np.empty((n_bands, 3))
+    for k in range(len(out)):
+        step = steps[k]
+        if not step > 0.0:
+            continue
+        first, last = margin / step, n_steps - 1.0 - margin / step
+        for w in range(n_bands):
+            for i in range(n_steps):
+                rates[w, i] = step * slope[k, w, i]
+            curve = (step, mean[k, w], rates[w])
+            n = _knots(curve, first, last, scratch[0], scratch[1])
+            times, fluxes = scratch[0, :n], scratch[1, :n]
+            peak = _highest(fluxes)
+            height, spread = fluxes[peak], _line(sd[k, w], times[peak])
+            peaks[w, 0], peaks[w, 1], peaks[w, 2] = times[peak], height, spread
+            out[k, column + 2 * w], out[k, column + 2 * w + 1] = height, height / spread
+            if height > spread:
+                _shape(curve, times, fluxes, peak, out[k, shapes + w * _N_SHAPES : shapes + (w + 1) * _N_SHAPES])
+        peak_time = _peak_of_sum(step, mean[k], slope[k], first, last, scratch)
+        peak_mjd[k] = start[k] + step * peak_time
+        _pairs(peaks, step, out[k, column + 2 * n_bands : shapes - 1])
+        out[k, shapes - 1] = step * (last - peak_time)
+        for p in range(n_pairs):
+            one, other = (step, mean[k, p], rates[p]), (step, mean[k, p + 1], rates[p + 1])
+            row = out[k, colours + p * (_N_PHASES + 1) : colours + (p + 1) * (_N_PHASES + 1)]
+            _colours(one, other, sd[k, p], sd[k, p + 1], peak_time, row)

@@ -1,12 +1,8 @@
-"""Statistics of the measured points: how often, how significant, how variable in a band.
+"""Statistics of the measured points of a band: how variable they are, and in what way.
 
-The definitions are those of the `light-curve` package (Malanchev et al. 2021, arXiv:2012.01419), on flux instead of magnitude.
-F_i flux, e_i error, n points in the band, m mean, s^2 = sum (F_i - m)^2 / (n - 1), M mean weighted by 1 / e_i^2, z_i = (F_i - M) / e_i.
-
-amplitude          (max F - min F) / 2                                        excess_variance   (s^2 - mean e_i^2) / m^2
-maximum_slope      max |F_i - F_i-1| / (t_i - t_i-1), equal times left out    reduced_chi2      sum z_i^2 / (n - 1)
-skew               n / ((n - 1)(n - 2)) sum (F_i - m)^3 / s^3                 stetson_k         sum |z_i| / sqrt(n sum z_i^2)
-von_neumann_eta    sum (F_i - F_i-1)^2 / ((n - 1) s^2)                        percentile_ratio  (Q60 - Q40) / (Q95 - Q5)
+The definitions are those of the `light-curve` package (Malanchev et al. 2021, arXiv:2012.01419), on flux instead of magnitude. In the
+formulas F_i is flux, e_i error, t_i time, n the points in the band, m their mean, s^2 = sum (F_i - m)^2 / (n - 1), M the mean weighted by
+1 / e_i^2, z_i = (F_i - M) / e_i, and Q_p the p % quantile by Hazen's rule. The formulas themselves stand in the feature catalogue.
 """
 
 from __future__ import annotations
@@ -20,63 +16,103 @@ from numpy.typing import NDArray
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves
 
 BAND_STATISTICS: tuple[str, ...] = (
+    "mean_flux",
     "amplitude",
-    "maximum_slope",
-    "skew",
-    "stetson_k",
-    "von_neumann_eta",
-    "excess_variance",
-    "reduced_chi2",
+    "standard_deviation",
+    "median_absolute_deviation",
+    "interpercentile_range",
     "percentile_ratio",
+    "median_buffer",
+    "skew",
+    "kurtosis",
+    "anderson_darling",
+    "cusum",
+    "beyond_1sd",
+    "von_neumann_eta",
+    "eta_e",
+    "stetson_k",
+    "maximum_slope",
+    "linear_trend",
+    "linear_trend_snr",
+    "reduced_chi2",
+    "excess_variance",
 )
-POINT_STATISTICS: tuple[str, ...] = ("duration", "positive_fraction", "significant_fraction", "max_snr", "median_abs_snr")
 FLAT = 1e-14  # variance below this share of the mean square flux is rounding: the band is constant
+
+_N_BAND = len(BAND_STATISTICS)
+_INSERTION = 48  # values up to which insertion beats quicksort
+_SQRT_HALF = math.sqrt(0.5)
 
 Rows = NDArray[np.int64]
 Bands = NDArray[np.int8]
 
 
-def band_statistics(curves: LightCurves, band: int) -> FloatArray:
-    """Statistics of one band's points, in the order of `BAND_STATISTICS`.
+def fill_band_statistics(curves: LightCurves, bands: Bands, out: FloatArray, column: int) -> None:
+    """`band_statistics` into out (B, F) from `column` on; what cannot be computed is left as it is."""
+    _band_objects(curves.offsets, curves.mjd, curves.band, curves.flux, curves.flux_err, bands, out, column)
 
-    band : index into `BANDS`. Returns (B, 8); NaN where there are too few points (2; skew 3) or the band's flux is constant.
+
+def band_statistics(curves: LightCurves, bands: Bands) -> FloatArray:
+    """Statistics of the points of each band, in the order of `BAND_STATISTICS`, band after band.
+
+    bands : (W,) int8, indices into `BANDS`. Returns (B, 20 W); NaN where there are too few points (1 for the mean, 2; trend and skew 3;
+    kurtosis and Anderson-Darling 4), or the band's flux is constant and the statistic is about its shape.
     """
-    out = np.full((curves.n_objects, len(BAND_STATISTICS)), np.nan)
-    _band_objects(curves.offsets, curves.mjd, curves.band, curves.flux, curves.flux_err, band, out)
-    return out
-
-
-def band_counts(curves: LightCurves, band: int) -> FloatArray:
-    """Points of each object in a band: (B,) float64."""
-    n_before = np.concatenate([np.zeros(1), np.cumsum(curves.band == band, dtype=np.float64)])
-    counts: FloatArray = n_before[curves.offsets[1:]] - n_before[curves.offsets[:-1]]
-    return counts
-
-
-def point_statistics(curves: LightCurves, significant_snr: float) -> FloatArray:
-    """Statistics of all points in any band, in the order of `POINT_STATISTICS`. Returns (B, 5), NaN for an object without points."""
-    out = np.full((curves.n_objects, len(POINT_STATISTICS)), np.nan)
-    _point_objects(curves.offsets, curves.mjd, curves.flux, curves.flux_err, significant_snr, out)
+    out = np.full((curves.n_objects, len(bands) * _N_BAND), np.nan)
+    fill_band_statistics(curves, bands, out, 0)
     return out
 
 
 def plain_band_statistics(mjd: FloatArray, flux: FloatArray, flux_err: FloatArray) -> FloatArray:
-    """The plain twin of `band_statistics` for the points of one band of one object, (n,) each, n > 2, flux not constant."""
-    n, mean, variance = len(flux), flux.mean(), flux.var(ddof=1)
+    """The plain twin of `band_statistics` for the points of one band of one object, (n,) each, n > 3, flux not constant."""
+    from scipy.special import log_ndtr
+    from scipy.stats import kurtosis, linregress, skew
+
+    n, mean, sd, median = len(flux), flux.mean(), flux.std(ddof=1), np.median(flux)
     z = (flux - np.average(flux, weights=flux_err**-2.0)) / flux_err
-    q05, q40, q60, q95 = np.quantile(flux, [0.05, 0.4, 0.6, 0.95], method="hazen")
-    moved = np.diff(mjd) > 0.0
+    q05, q10, q40, q60, q90, q95 = np.quantile(flux, [0.05, 0.1, 0.4, 0.6, 0.9, 0.95], method="hazen")
+    steps, gaps = np.diff(flux), np.diff(mjd)
+    slopes = steps[gaps > 0.0] / gaps[gaps > 0.0]
+    x, odd = (np.sort(flux) - mean) / sd, 2.0 * np.arange(n) + 1.0
+    anderson = (1.0 + 4.0 / n - 25.0 / n**2) * (-n - np.mean(odd * log_ndtr(x) + odd[::-1] * log_ndtr(-x)))
+    line, walk, amplitude = linregress(mjd - mjd[0], flux), np.cumsum(flux - mean), 0.5 * np.ptp(flux)
     values = (
-        0.5 * np.ptp(flux),
-        np.max(np.abs(np.diff(flux)[moved] / np.diff(mjd)[moved])),
-        n / ((n - 1) * (n - 2)) * np.sum((flux - mean) ** 3) / variance**1.5,
-        np.abs(z).sum() / np.sqrt(n * np.sum(z**2)),
-        np.sum(np.diff(flux) ** 2) / ((n - 1) * variance),
-        (variance - np.mean(flux_err**2)) / mean**2,
-        np.sum(z**2) / (n - 1),
+        mean,
+        amplitude,
+        sd,
+        np.median(np.abs(flux - median)),
+        q90 - q10,
         (q60 - q40) / (q95 - q05),
+        np.mean(np.abs(flux - median) < 0.1 * amplitude),
+        skew(flux, bias=False),
+        kurtosis(flux, bias=False),
+        anderson,
+        np.ptp(walk) / (n * sd),
+        np.mean(np.abs(flux - mean) > sd),
+        np.sum(steps**2) / ((n - 1) * sd**2),
+        np.ptp(mjd) ** 2 / (n - 1) ** 3 * np.sum(slopes**2) / sd**2,
+        np.abs(z).sum() / np.sqrt(n * np.sum(z**2)),
+        np.max(np.abs(slopes)),
+        line.slope,
+        line.slope / line.stderr,
+        np.sum(z**2) / (n - 1),
+        (sd**2 - np.mean(flux_err**2)) / mean**2,
     )
     return np.array(values)
+
+
+@njit(cache=True, nogil=True)
+def _sort(values: FloatArray) -> None:
+    """Sort values (n,) in place."""
+    if len(values) > _INSERTION:
+        values.sort()
+        return
+    for i in range(1, len(values)):
+        value, j = values[i], i - 1
+        while j >= 0 and values[j] > value:
+            values[j + 1] = values[j]
+            j -= 1
+        values[j + 1] = value
 
 
 @njit(cache=True, nogil=True)
@@ -91,65 +127,187 @@ def _quantile(ordered: FloatArray, q: float) -> float:
     return float(ordered[below] + (position - below) * (ordered[below + 1] - ordered[below]))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _statistics(mjd: FloatArray, flux: FloatArray, flux_err: FloatArray, out: FloatArray) -> None:
-    """`band_statistics` of one band's points (n,), n > 1, into out (8,)."""
-    n = len(flux)
-    mean, weights = flux.mean(), (flux_err.min() / flux_err) ** 2
-    weighted = np.sum(weights * flux) / np.sum(weights)
-    second, third, square_error, chi2, chi, steps, slope = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.nan
-    for i in range(n):
-        deviation, z = flux[i] - mean, (flux[i] - weighted) / flux_err[i]
-        second += deviation**2
-        third += deviation**3
-        square_error += flux_err[i] ** 2
-        chi2 += z * z
-        chi += abs(z)
-        if i > 0:
-            steps += (flux[i] - flux[i - 1]) ** 2
-            if mjd[i] > mjd[i - 1]:
-                change = abs((flux[i] - flux[i - 1]) / (mjd[i] - mjd[i - 1]))
-                slope = change if math.isnan(slope) else max(slope, change)
-    ordered = np.sort(flux)
-    variance = second / (n - 1)
-    out[0] = 0.5 * (ordered[-1] - ordered[0])
-    out[1] = slope
-    if mean != 0.0:
-        out[5] = (variance - square_error / n) / mean**2
-    out[6] = chi2 / (n - 1)
-    if not variance > FLAT * np.mean(flux**2):
-        return
-    if n > 2:
-        out[2] = n / ((n - 1.0) * (n - 2.0)) * third / variance**1.5
-    out[3] = chi / math.sqrt(n * chi2)
-    out[4] = steps / ((n - 1) * variance)
-    spread = _quantile(ordered, 0.95) - _quantile(ordered, 0.05)
-    if spread > 0.0:
-        out[7] = (_quantile(ordered, 0.6) - _quantile(ordered, 0.4)) / spread
+@njit(cache=True, nogil=True)
+def _median(ordered: FloatArray) -> float:
+    """Median of sorted values (n,)."""
+    return float(0.5 * (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]))
 
 
 @njit(cache=True, nogil=True)
-def _band_objects(offsets: Rows, mjd: FloatArray, bands: Bands, flux: FloatArray, flux_err: FloatArray, band: int, out: FloatArray) -> None:
-    """`_statistics` of the points in `band` of every object with at least two of them; out (B, 8)."""
-    for k in range(len(out)):
-        first, end = offsets[k], offsets[k + 1]
-        chosen = np.flatnonzero(bands[first:end] == band) + first
-        if len(chosen) > 1:
-            _statistics(mjd[chosen], flux[chosen], flux_err[chosen], out[k])
+def _median_distance(ordered: FloatArray, median: float) -> float:
+    """Median of |x - median| of sorted values (n,): the distances come in order if one walks outwards from the median."""
+    n = len(ordered)
+    above = 0
+    while above < n and ordered[above] < median:
+        above += 1
+    below, middle = above - 1, 0.0
+    for rank in range(n // 2 + 1):
+        if below < 0 or (above < n and ordered[above] - median <= median - ordered[below]):
+            distance = ordered[above] - median
+            above += 1
+        else:
+            distance = median - ordered[below]
+            below -= 1
+        if rank == (n - 1) // 2:
+            middle += 0.5 * distance
+        if rank == n // 2:
+            middle += 0.5 * distance
+    return float(middle)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _point_objects(offsets: Rows, mjd: FloatArray, flux: FloatArray, flux_err: FloatArray, significant_snr: float, out: FloatArray) -> None:
-    """`point_statistics` of every object with points; out (B, 5)."""
+def _anderson_darling(ordered: FloatArray, mean: float, sd: float) -> float:
+    """Anderson & Darling's A^2 of sorted values (n,) against a Gaussian of their own mean and deviation, for small n."""
+    n, total, scale = len(ordered), 0.0, _SQRT_HALF / sd
+    for i in range(n):
+        x = (ordered[i] - mean) * scale
+        below = 0.5 * math.erfc(-x)
+        above = 1.0 - below if x < 2.0 else 0.5 * math.erfc(x)
+        total += (2 * i + 1) * math.log(below) + (2 * (n - i) - 1) * math.log(above)
+    return (1.0 + 4.0 / n - 25.0 / (n * n)) * (-n - total / n)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _weighted(flux: FloatArray, flux_err: FloatArray, row: FloatArray, is_flat: bool) -> float:
+    """Statistics of the flux in its errors, into row (20,); returns the mean squared error."""
+    n, unit = len(flux), flux_err[0]
+    weights, weighted, square_error = 0.0, 0.0, 0.0
+    for i in range(n):
+        ratio = unit / flux_err[i]
+        weights += ratio * ratio
+        weighted += ratio * ratio * flux[i]
+        square_error += flux_err[i] * flux_err[i]
+    centre, chi2, chi = weighted / weights, 0.0, 0.0
+    for i in range(n):
+        z = (flux[i] - centre) / flux_err[i]
+        chi2 += z * z
+        chi += abs(z)
+    row[18] = chi2 / (n - 1)
+    if not is_flat:
+        row[14] = chi / math.sqrt(n * chi2)
+    return square_error / n
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _trend(mjd: FloatArray, flux: FloatArray, mean: float, second: float, row: FloatArray, is_flat: bool) -> None:
+    """Slope of a straight line, and its significance, into row (20,)."""
+    n, start = len(flux), mjd[0]
+    mean_time, spread, shared = 0.0, 0.0, 0.0
+    for i in range(n):
+        mean_time += mjd[i] - start
+    mean_time /= n
+    for i in range(n):
+        since = mjd[i] - start - mean_time
+        spread += since * since
+        shared += since * (flux[i] - mean)
+    if n > 2 and spread > 0.0:
+        row[16] = shared / spread
+        rest = second - shared * shared / spread
+        if rest > FLAT * second and not is_flat:
+            row[17] = shared / math.sqrt(rest * spread / (n - 2))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _in_time(mjd: FloatArray, flux: FloatArray, mean: float, second: float, row: FloatArray, is_flat: bool) -> None:
+    """Statistics that need the order in time, into row (20,); `second` is the sum of squared deviations from the mean."""
+    n = len(flux)
+    walk = lowest = highest = flux[0] - mean
+    steps, slopes, steepest = 0.0, 0.0, -1.0
+    for i in range(1, n):
+        walk += flux[i] - mean
+        lowest, highest = walk if walk < lowest else lowest, walk if walk > highest else highest
+        step, gap = flux[i] - flux[i - 1], mjd[i] - mjd[i - 1]
+        steps += step * step
+        slope = step / gap if gap > 0.0 else 0.0
+        square = slope * slope
+        slopes += square
+        steepest = square if square > steepest and gap > 0.0 else steepest
+    if steepest >= 0.0:
+        row[15] = math.sqrt(steepest)
+    if not is_flat:
+        row[10] = (highest - lowest) / (n * math.sqrt(second / (n - 1)))
+        row[12] = steps / second
+        if steepest >= 0.0:
+            row[13] = (mjd[n - 1] - mjd[0]) ** 2 / (float(n - 1) ** 2 * second) * slopes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _distribution(flux: FloatArray, ordered: FloatArray, mean: float, second: float, row: FloatArray) -> None:
+    """Statistics of the distribution of a flux that is not constant, into row (20,)."""
+    n = len(flux)
+    sd = math.sqrt(second / (n - 1))
+    third, fourth, n_beyond, n_near, scale = 0.0, 0.0, 0, 0, 1.0 / sd
+    median, near = _median(ordered), 0.1 * 0.5 * (ordered[n - 1] - ordered[0])
+    for i in range(n):
+        deviation = (ordered[i] - mean) * scale
+        cube = deviation * deviation * deviation
+        third += cube
+        fourth += cube * deviation
+        n_beyond += abs(ordered[i] - mean) > sd
+        n_near += abs(ordered[i] - median) < near
+    row[6], row[11] = n_near / n, n_beyond / n
+    spread = _quantile(ordered, 0.95) - _quantile(ordered, 0.05)
+    if spread > 0.0:
+        row[5] = (_quantile(ordered, 0.6) - _quantile(ordered, 0.4)) / spread
+    if n > 2:
+        row[7] = n / ((n - 1.0) * (n - 2.0)) * third
+    if n > 3:
+        row[8] = n * (n + 1.0) / ((n - 1.0) * (n - 2.0) * (n - 3.0)) * fourth - 3.0 * (n - 1.0) ** 2 / ((n - 2.0) * (n - 3.0))
+        row[9] = _anderson_darling(ordered, mean, sd)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _statistics(mjd: FloatArray, flux: FloatArray, flux_err: FloatArray, ordered: FloatArray, row: FloatArray) -> None:
+    """`band_statistics` of one band's points (n,), n > 0, into row (20,); `ordered` (n,) is scratch."""
+    n, mean, second, square = len(flux), 0.0, 0.0, 0.0
+    for i in range(n):
+        ordered[i] = flux[i]
+        mean += flux[i]
+        square += flux[i] * flux[i]
+    mean /= n
+    row[0] = mean
+    if n < 2:
+        return
+    for i in range(n):
+        second += (flux[i] - mean) ** 2
+    variance = second / (n - 1)
+    _sort(ordered)
+    row[1] = 0.5 * (ordered[n - 1] - ordered[0])
+    row[2] = math.sqrt(variance)
+    row[3] = _median_distance(ordered, _median(ordered))
+    row[4] = _quantile(ordered, 0.9) - _quantile(ordered, 0.1)
+    is_flat = not variance > FLAT * square / n
+    square_error = _weighted(flux, flux_err, row, is_flat)
+    if mean != 0.0:
+        row[19] = (variance - square_error) / mean**2
+    _in_time(mjd, flux, mean, second, row, is_flat)
+    _trend(mjd, flux, mean, second, row, is_flat)
+    if not is_flat:
+        _distribution(flux, ordered, mean, second, row)
+
+
+@njit(cache=True, nogil=True)
+def _most_points(offsets: Rows) -> int:
+    """Points of the largest object."""
+    most = 0
+    for k in range(len(offsets) - 1):
+        most = max(most, offsets[k + 1] - offsets[k])
+    return most
+
+
+@njit(cache=True, nogil=True)
+def _band_objects(
+    offsets: Rows, mjd: FloatArray, band: Bands, flux: FloatArray, flux_err: FloatArray, bands: Bands, out: FloatArray, column: int
+) -> None:
+    """`_statistics` of every object and band with points; out (B, F)."""
+    room = _most_points(offsets) + 1  # one more, as every point is written before it is known to belong to the band
+    t, f, e, ordered = np.empty(room), np.empty(room), np.empty(room), np.empty(room)
     for k in range(len(out)):
-        first, end = offsets[k], offsets[k + 1]
-        if end == first:
-            continue
-        snr = flux[first:end] / flux_err[first:end]
-        size = np.abs(snr)
-        out[k, 0] = mjd[end - 1] - mjd[first]
-        out[k, 1] = np.mean((snr > 0.0).astype(np.float64))
-        out[k, 2] = np.mean((size > significant_snr).astype(np.float64))
-        out[k, 3] = snr.max()
-        size.sort()
-        out[k, 4] = 0.5 * (size[(len(size) - 1) // 2] + size[len(size) // 2])
+        for w in range(len(bands)):
+            n = 0
+            for i in range(offsets[k], offsets[k + 1]):
+                t[n], f[n], e[n] = mjd[i], flux[i], flux_err[i]
+                n += band[i] == bands[w]
+            if n > 0:
+                first = column + w * _N_BAND
+                _statistics(t[:n], f[:n], e[:n], ordered[:n], out[k, first : first + _N_BAND])

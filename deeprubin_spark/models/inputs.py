@@ -10,12 +10,39 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deeprubin_spark.kernels.feature_catalogue import FEATURES
+from deeprubin_spark.kernels.feature_catalogue import FEATURES, Group
 
+# What the shipped network reads. Not `limits` and `context`: the simulations it learns from have no upper limits, and their fields no sky.
+MODEL_GROUPS: tuple[Group, ...] = (
+    "gp",
+    "gp_peak",
+    "gp_shape",
+    "gp_colour",
+    "gp_last",
+    "counts",
+    "variability",
+    "random_walk",
+    "scales",
+    "pairs",
+    "parametric",
+    "period",
+)
 # How often a survey looked differs by field, and fields by class, in simulations: a network would learn the cadence instead of the sky.
-# Simulated curves hold no point below 5 sigma by construction, real alerts a few: that share tells simulation from sky and nothing else.
-_TELL_THE_SURVEY = {"n_g", "n_r", "significant_fraction"}
-MODEL_FEATURES: tuple[str, ...] = tuple(f.name for f in FEATURES if f.scale_free and f.name not in _TELL_THE_SURVEY)
+# Simulated curves hold no point below 5 sigma by construction, real alerts a few: those shares tell simulation from sky and nothing else.
+_TELL_THE_SURVEY = {
+    "n_g",
+    "n_r",
+    "significant_fraction",
+    "insignificant_fraction",
+    "period_n_known",
+    "period_n_points",
+    "period_n_bands",
+    "period_n_cycles",
+    "period_phase_gap",
+}
+MODEL_FEATURES: tuple[str, ...] = tuple(
+    f.name for f in FEATURES if f.group in MODEL_GROUPS and f.scale_free and f.name not in _TELL_THE_SURVEY
+)
 
 CHANNELS: tuple[str, ...] = ("mean_g", "mean_r", "sd_g", "sd_r", "time", "hidden")
 CLIP = 4.0  # of the scaled values: 27 spreads from the centre

@@ -37,9 +37,9 @@ from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # not there in Python 3.10
 
-FORMAT = 1  # of the directory
+FORMAT = 2  # of the directory
 MANIFEST = "manifest.json"
-N_DRAWS = 8
+N_DRAWS = 2  # along a noise pattern and against it: what they differ by in first order cancels in their mean
 _BLOCK = 64  # rows computed together, always: sums in another order would give another last digit
 
 FloatArray = NDArray[np.float64]
@@ -83,11 +83,11 @@ class PublishedModel:
         return _in_this_process, (tuple(sorted(self.files.items())),)
 
     def predict(self, rows: FeatureRows) -> Prediction:
-        """Class probabilities, the mean over N_DRAWS redrawings of the light curve within its errors.
+        """Class probabilities, the mean over two redrawings of the light curve within its errors, opposite to each other.
 
         p = mean_k p_k,   aleatoric = mean_k H(p_k),   epistemic = H(p) - aleatoric >= 0,   H(p) = -sum_c p_c ln p_c
 
-        Every object is redrawn along the same noise patterns, so its probabilities never depend on where it stands. rows: status ok.
+        Every object is redrawn along the same noise pattern, so its probabilities never depend on where it stands. rows: status ok.
         """
         made = [self._predict_block(rows.take(slice(start, start + _BLOCK))) for start in range(0, len(rows), _BLOCK)]
         draws = np.concatenate([np.zeros((N_DRAWS, 0, len(self.classes))), *made], axis=1)
@@ -113,7 +113,8 @@ class PublishedModel:
     def _predict_block(self, rows: FeatureRows) -> FloatArray:
         """(K, B, C) probabilities of up to _BLOCK rows."""
         made, features = channels(rows), self.parts.scaler.scaled(rows.values)
-        logits = np.stack([self._forward(redrawn(made, pattern, 1.0), features) for pattern in self.parts.patterns[:N_DRAWS]])
+        pattern = self.parts.patterns[0]
+        logits = np.stack([self._forward(redrawn(made, either, 1.0), features) for either in (pattern, -pattern)])
         logits /= self.parts.temperature
         raised = np.exp(logits - logits.max(axis=2, keepdims=True))
         probabilities: FloatArray = raised / raised.sum(axis=2, keepdims=True)
@@ -141,7 +142,7 @@ def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
         "spread": scaler.spread,
         "lowest": scaler.lowest,
         "highest": scaler.highest,
-        "patterns": parts.patterns[:N_DRAWS],
+        "patterns": parts.patterns[:1],
     }
     files = {
         "network.safetensors": save_tensors({name: tensor.contiguous() for name, tensor in parts.network.state_dict().items()}),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import datetime as dt
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,69 +15,101 @@ from pyspark.sql import functions as F
 from deeprubin_spark import arrow
 from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels import light_curve_features as kernel
-from deeprubin_spark.preprocessing.light_curves import all_points, known_on
+from deeprubin_spark.kernels.light_curves import light_curves as light_curves_of
+from deeprubin_spark.kernels.measurements import DETECTION, FORCED, KINDS, LIMIT
+from deeprubin_spark.kernels.observations import Context, History, Observations
+from deeprubin_spark.kernels.upper_limits import UpperLimits
+from deeprubin_spark.preprocessing.history import light_curves, unfolded_nights, with_history
+from deeprubin_spark.preprocessing.objects import KEY_FIELDS, by_object
 from deeprubin_spark.schemas import FEATURES
 from deeprubin_spark.schemas.features import FEATURE_SET
 
-_GATE_COLUMNS = ("rb_max", "drb_max", "ss_name", "ss_distance")
+_CARRIED = ("survey", "ra", "dec", "rb_max", "drb_max", "ss_name", "ss_distance")
+_CONTEXT = ("star_score", "star_distance")
+PERIODS = tuple(feature.name for feature in kernel.FEATURES if feature.group == "period")
+_CACHED = tuple(f"earlier_{name}" for name in PERIODS)
 _POINT_FIELDS = [c.name for c in FEATURES.column("points").fields]
-_KINDS = ("detection", "limit", "forced")
-_CARRIED = ("survey", "object_id", "night", "ra", "dec", *_GATE_COLUMNS)
+_FIELDS = tuple(dict.fromkeys((*KEY_FIELDS, *_POINT_FIELDS)))
 
 
-def features(segments: DataFrame, base: DataFrame, touched: DataFrame) -> DataFrame:
-    """`features` rows of the (survey, object_id, night) in `touched`, which are segment rows.
+def features(segments: DataFrame, base: DataFrame, touched: DataFrame, earlier: DataFrame) -> DataFrame:
+    """`features` rows of the objects and nights in `touched`, which are segment rows; all frames of one survey.
 
-    Only points with known_night <= night are seen; `segments` and `base` may hold more.
+    Only points with known_night <= night are seen; `segments` and `base` may hold more. earlier : `features` rows of nights before all of these;
+    a period that is in one of them and not due for another search is taken from there, and would come out the same.
     """
-    parts = all_points(segments, base)
-    gates = touched.select("survey", "object_id", "night", *_GATE_COLUMNS)
-    curves = parts.transform(known_on(touched)).join(gates, ["survey", "object_id", "night"])
-    return _extract(curves)
+    unfolded = unfolded_nights(segments)
+
+    def rows_of(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return _feature_rows(batch, unfolded)
+
+    known = touched.join(_latest_periods(earlier), "object_id", "left")
+    joined = with_history(known, segments, base, (*_CARRIED, *_CONTEXT, *_CACHED), _FIELDS)
+    return FEATURES.select(joined.mapInArrow(by_object(rows_of, "object_id"), FEATURES.spark_schema()))
 
 
-def _extract(curves: DataFrame) -> DataFrame:
-    fields = ", ".join(f"p.{name} AS {name}" for name in _POINT_FIELDS)
+def _latest_periods(earlier: DataFrame) -> DataFrame:
+    """The latest period of each object: object_id and `_CACHED`."""
+    searched = earlier.where(F.col("period_n_known").isNotNull())
+    latest = searched.groupBy("object_id").agg(F.max_by(F.struct(*PERIODS), "night").alias("found"))
+    return latest.select("object_id", *(F.col(f"found.{name}").alias(cached) for name, cached in zip(PERIODS, _CACHED, strict=True)))
+
+
+def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.RecordBatch:
+    rows, flat, chosen = light_curves(batch, unfolded, _FIELDS)
+    kind = arrow.codes(flat["kind"], KINDS)[chosen.rows]
     # Forced photometry is not used yet, and a second detection of one exposure is not a second measurement.
-    slim = f"transform(filter(points, p -> p.kind <> 'forced' AND NOT p.same_exposure), p -> struct({fields}))"
-    narrow = curves.select(*_CARRIED, F.array_sort(F.expr(slim)).alias("points"))
-    return FEATURES.select(narrow.mapInArrow(_feature_batches, FEATURES.spark_schema()))
-
-
-def _feature_batches(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-    schema = FEATURES.arrow_schema()
-    for batch in batches:
-        yield _feature_rows(batch, schema)
-
-
-def _feature_rows(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    points = arrow.records(batch.column("points"))
-    offsets = arrow.offsets(batch.column("points"))
-    kind = arrow.codes(points["kind"], _KINDS)
-    is_detection = kind == _KINDS.index("detection")
-    found = kernel.extract(
-        _offsets_of(is_detection, offsets),
-        arrow.floats(points["mjd"])[is_detection],
-        arrow.codes(points["band"], BAND_NAMES)[is_detection],
-        arrow.floats(points["flux_njy"])[is_detection],
-        arrow.floats(points["flux_err_njy"])[is_detection],
+    is_used = (kind != FORCED) & ~chosen.same_exposure
+    offsets = _offsets_of(is_used, chosen.offsets)
+    taken = pa.array(_in_time(arrow.floats(flat["mjd"])[chosen.rows[is_used]], offsets, chosen.rows[is_used]))
+    points = {name: flat[name].take(taken) for name in _POINT_FIELDS}
+    kind = arrow.codes(points["kind"], KINDS)
+    columns: dict[str, pa.Array] = {name: batch.column(name).take(rows) for name in ("object_id", "night", *_CARRIED, *_CONTEXT)}
+    cached = np.stack([arrow.floats(batch.column(name).take(rows)) for name in _CACHED], axis=1)
+    observations = _observations(
+        points, kind, offsets, columns, History(arrow.days(flat["known_night"].take(taken))[kind == DETECTION], cached)
     )
+    found = kernel.extract(observations)
     is_ok = found.status == kernel.STATUS_NAMES.index("ok")
-    n_rows = batch.num_rows
-    columns: dict[str, pa.Array] = {name: batch.column(name) for name in _CARRIED}
+    n_rows = len(rows)
     columns |= {feature.name: arrow.nullable(found.values[:, i], pa.float32()) for i, feature in enumerate(kernel.FEATURES)}
     columns |= {
         "feature_set": pa.array([FEATURE_SET] * n_rows, pa.string()),
         "status": pc.take(pa.array(kernel.STATUS_NAMES, pa.string()), pa.array(found.status.astype(np.int64))),
-        "n_detections": pa.array(np.diff(_offsets_of(is_detection, offsets)), pa.int32()),
-        "n_limits": pa.array(np.diff(_offsets_of(kind == _KINDS.index("limit"), offsets)), pa.int32()),
+        "n_detections": pa.array(np.diff(observations.curves.offsets), pa.int32()),
+        "n_limits": pa.array(np.diff(observations.limits.offsets), pa.int32()),
         "t_ref_mjd": arrow.nullable(np.where(is_ok, found.t_ref_mjd, np.nan), pa.float64()),
         "grid_time": _where(is_ok, arrow.matrix_rows(found.grid_time)),
         "grid_mean": _where(is_ok, arrow.matrix_rows(found.grid_mean.reshape(n_rows, -1))),
         "grid_sd": _where(is_ok, arrow.matrix_rows(found.grid_sd.reshape(n_rows, -1))),
         "points": _latest(points, offsets),
     }
+    schema = FEATURES.arrow_schema()
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _observations(
+    points: dict[str, pa.Array], kind: NDArray[np.int8], offsets: NDArray[np.int64], columns: dict[str, pa.Array], history: History
+) -> Observations:
+    """Measurements, upper limits, context and history of the objects, as the kernels take them."""
+    mjd, band = arrow.floats(points["mjd"]), arrow.codes(points["band"], BAND_NAMES)
+    flux, flux_err = arrow.floats(points["flux_njy"]), arrow.floats(points["flux_err_njy"])
+    seen, limit = kind == DETECTION, kind == LIMIT
+    return Observations(
+        light_curves_of(_offsets_of(seen, offsets), mjd[seen], band[seen], flux[seen], flux_err[seen]),
+        UpperLimits(_offsets_of(limit, offsets), mjd[limit], band[limit], arrow.floats(points["limit_njy"])[limit]),
+        Context(*(arrow.floats(columns[name]) for name in ("ra", "dec", *_CONTEXT))),
+        history,
+    )
+
+
+def _in_time(mjd: NDArray[np.float64], offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`rows`, which stand in order of exposure within each object, in order of mjd."""
+    falls = np.diff(mjd) < 0.0
+    falls[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < len(mjd))] - 1] = False
+    if not falls.any():
+        return rows
+    return rows[np.lexsort((mjd, np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))))]
 
 
 def _offsets_of(chosen: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:

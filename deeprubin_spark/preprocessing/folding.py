@@ -1,47 +1,72 @@
-"""Move older segments into the base, and take a night out of it again; neither changes the view."""
+"""Move older segments into the base, and take nights out of it again; neither changes the view.
+
+The base keeps only the versions of a point that some night can need (`kernels/measurements.py`), so a night that is run again after it was
+folded cannot simply be cut out of it: every folded night from the first such night on gets its segments back.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from deeprubin_spark import arrow
+from deeprubin_spark.kernels.measurements import Pieces, compacted
+from deeprubin_spark.preprocessing.objects import KEY_FIELDS, by_object, runs_of, versions
 from deeprubin_spark.schemas import LIGHTCURVE_BASE
+from deeprubin_spark.schemas.lightcurves import POINT
+
+_POINTS = LIGHTCURVE_BASE.column("points")
+_WHERE = ("ra", "dec", "healpix")
+_DAY_ZERO = dt.date(1970, 1, 1)
 
 
 def folded(segments: DataFrame, base: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
-    """Base rows of the objects in `segments` (all of them of `nights`), with those nights added.
+    """The whole new base: every row of `base`, with the points of `segments` (all of them of `nights`), sorted by healpix within a file.
 
-    Points of `nights` that the base holds already, from a fold that was interrupted, are replaced.
+    Points of `nights` that the base holds already, from a fold that was interrupted, are replaced. All frames of one survey.
     """
-    new = segments.groupBy("survey", "object_id").agg(
-        *(F.max_by(name, "night").alias(f"new_{name}") for name in ("ra", "dec", "healpix")),
-        F.flatten(F.collect_list("points")).alias("new_points"),
-        F.collect_set("night").alias("new_nights"),
-        F.max("night").alias("newest"),
-    )
-    joined = new.join(base, ["survey", "object_id"], "left").withColumn("is_newer", F.expr("coalesce(newest >= array_max(nights), true)"))
-    kept = without_nights("points", nights)
-    rows = joined.select(
-        "survey",
-        "object_id",
-        *(F.expr(f"IF(is_newer, new_{name}, {name})").alias(name) for name in ("ra", "dec", "healpix")),
-        F.expr("array_sort(array_union(coalesce(nights, array()), new_nights))").alias("nights"),
-        F.expr(f"array_sort(concat(coalesce({kept}, array()), new_points))").alias("points"),
-    )
-    return LIGHTCURVE_BASE.select(rows)
+    replaced = np.array(sorted((night - _DAY_ZERO).days for night in nights), np.int32)
+
+    def rows_of(parts: pa.RecordBatch) -> pa.RecordBatch:
+        return _folded_rows(parts, replaced)
+
+    shared = ("survey", "object_id", *_WHERE)
+    new = segments.select(*shared, F.col("night").alias("last_night"), F.lit(False).alias("is_folded"), "points")
+    old = base.select(*shared, "last_night", F.lit(True).alias("is_folded"), "points")
+    parts = new.unionByName(old).repartition("object_id").sortWithinPartitions("object_id", "last_night")
+    rows = parts.mapInArrow(by_object(rows_of, "object_id"), LIGHTCURVE_BASE.spark_schema())
+    return LIGHTCURVE_BASE.select(rows).sortWithinPartitions("healpix")
 
 
-def unfolded(base: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
-    """Base rows that hold some of `nights`, without them; a row left with no night has no points either."""
-    dates = _dates(nights)
-    touched = base.where(f"arrays_overlap(nights, array({dates}))")
-    rows = touched.withColumn("points", F.expr(without_nights("points", nights))).withColumn(
-        "nights", F.expr(f"array_except(nights, array({dates}))")
-    )
-    return LIGHTCURVE_BASE.select(rows)
+def nights_to_rebuild(alert_nights: Sequence[dt.date], base: DataFrame, nights: Sequence[dt.date]) -> tuple[dt.date, ...]:
+    """`nights`, and where the base holds points of one of them every folded night of `alert_nights` from the first of them on.
+
+    Those get their segments again, and `before` takes them out of the base.
+    """
+    if not holds(base, nights):
+        return tuple(nights)
+    last = base.agg(F.max("last_night")).collect()[0][0]  # one row: bounded
+    return tuple(sorted({*nights, *(night for night in alert_nights if min(nights) <= night <= last)}))
+
+
+def before(base: DataFrame, first: dt.date) -> DataFrame:
+    """The base without what was known from `first` on."""
+    rows = base.withColumn("points", F.expr(f"filter(points, p -> p.known_night < DATE'{first.isoformat()}')"))
+    latest = F.array_max("points.known_night")
+    return LIGHTCURVE_BASE.select(rows.where("size(points) > 0").withColumn("last_night", latest)).sortWithinPartitions("healpix")
+
+
+def holds(base: DataFrame, nights: Sequence[dt.date]) -> bool:
+    """Whether the base has points known from one of `nights`. Costs nothing where the base is older than all of them."""
+    dates = ", ".join(f"DATE'{night.isoformat()}'" for night in nights)
+    of_them = base.where(F.col("last_night") >= F.lit(min(nights))).where(f"arrays_overlap(points.known_night, array({dates}))")
+    return not of_them.isEmpty()
 
 
 def nights_to_fold(segments: DataFrame, before: dt.date) -> list[dt.date]:
@@ -50,10 +75,19 @@ def nights_to_fold(segments: DataFrame, before: dt.date) -> list[dt.date]:
     return [row["night"] for row in rows]
 
 
-def without_nights(points: str, nights: Sequence[dt.date]) -> str:
-    """SQL: `points` but those known from `nights`."""
-    return f"filter({points}, p -> NOT array_contains(array({_dates(nights)}), p.known_night))"
-
-
-def _dates(nights: Sequence[dt.date]) -> str:
-    return ", ".join(f"DATE'{night.isoformat()}'" for night in nights)
+def _folded_rows(parts: pa.RecordBatch, replaced: np.ndarray) -> pa.RecordBatch:
+    """Parts of whole objects, in order of object and night, to one base row each."""
+    begins = runs_of([parts.column("object_id")])
+    points = arrow.records(parts.column("points"))
+    offsets = arrow.offsets(parts.column("points"))
+    is_folded = parts.column("is_folded").to_numpy(zero_copy_only=False).astype(bool)
+    chosen = compacted(
+        versions({name: points[name] for name in KEY_FIELDS}), Pieces(begins, offsets[:-1], offsets[1:], is_folded), replaced
+    )
+    taken = pa.array(chosen.rows)
+    latest = pa.array(begins[1:] - 1)
+    columns = {name: parts.column(name).take(latest) for name in ("survey", "object_id", *_WHERE, "last_night")}
+    columns["points"] = arrow.lists_of_records({c.name: points[c.name].take(taken) for c in POINT}, chosen.offsets, _POINTS.arrow_type())
+    schema = LIGHTCURVE_BASE.arrow_schema()
+    rows = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+    return rows.filter(pc.greater(pc.list_value_length(rows.column("points")), 0))

@@ -1,4 +1,4 @@
-"""Segments and base to light curves: what was known of an object on a night, each measurement once.
+"""Segments and base to light curves: what is known of an object, each measurement once.
 
 The rule, after keeping only points with known_night <= N:
 1. one version of each detection (by source_id), limit and forced measurement (by exposure and band): the alert's own row before a copy in
@@ -6,7 +6,8 @@ The rule, after keeping only points with known_night <= N:
 2. one measurement per exposure and band: a detection beats a limit, the alert's own row a history copy, then the highest rb, then the lowest
    source_id. Other detections of that exposure stay, marked `same_exposure`; limits beaten by a detection go. Forced photometry is a series of its own.
 
-It is one SQL expression on arrays, so the view, the night and a notebook share it, and it needs no Python.
+Here it is one SQL expression on arrays, which the view runs and any SQL client understands. The night, which asks it for some objects as of
+its own date, runs the compiled form, `kernels/measurements.py`.
 """
 
 from __future__ import annotations
@@ -49,30 +50,13 @@ def all_points(segments: DataFrame, base: DataFrame) -> DataFrame:
     )
     keys = ("survey", "object_id")
     return segments.select(*keys, F.col("night").alias("part_night"), *_WHERE, "points").unionByName(
-        unfolded.select(*keys, F.array_max("nights").alias("part_night"), *_WHERE, "points").where("size(points) > 0")
+        unfolded.select(*keys, F.col("last_night").alias("part_night"), *_WHERE, "points").where("size(points) > 0")
     )
 
 
 def light_curves(segments: DataFrame, base: DataFrame) -> DataFrame:
     """The view `lightcurves`: everything known so far."""
     return LIGHTCURVES.select(all_points(segments, base).transform(_assemble(["survey", "object_id"])))
-
-
-def known_on(touched: DataFrame) -> Callable[[DataFrame], DataFrame]:
-    """all_points rows to one light curve for each (survey, object_id, night) of `touched`, from points with known_night <= night."""
-
-    def transform(parts: DataFrame) -> DataFrame:
-        keys = touched.select("survey", "object_id", "night")
-        joined = parts.join(keys, ["survey", "object_id"])
-        known = joined.withColumns(
-            {
-                "points": F.expr("filter(points, p -> p.known_night <= night)"),
-                "part_night": F.expr("IF(part_night <= night, part_night, NULL)"),  # a base that knows later nights gives no position
-            }
-        )
-        return known.where("size(points) > 0").transform(_assemble(["survey", "object_id", "night"]))
-
-    return transform
 
 
 def _assemble(keys: list[str]) -> Callable[[DataFrame], DataFrame]:

@@ -1,12 +1,12 @@
 """A night's alerts to light-curve segments: all points in an object's packets of that night, a pure function of them.
 
-One Python pass turns each alert into its points (its own detection, its history, its forced photometry); one shuffle brings the alerts of an
-object together.
+One shuffle brings the alerts of an object together, and one Python pass turns them into its points: each alert's own detection, its history, its
+forced photometry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,8 @@ from pyspark.sql import functions as F
 from deeprubin_spark import arrow
 from deeprubin_spark.bands import ZTF_FILTER_IDS
 from deeprubin_spark.kernels import nights, photometry, sky
+from deeprubin_spark.preprocessing.objects import by_object, runs_of
 from deeprubin_spark.schemas import LIGHTCURVE_SEGMENTS
-from deeprubin_spark.schemas.contract import Column, Table
 from deeprubin_spark.settings import LightCurveSettings
 
 _MAX_FILTER_ID = max(ZTF_FILTER_IDS)
@@ -29,93 +29,119 @@ _POINT_FIELDS = (
     *("distnr", "magnr", "sigmagnr", "exptime", "drb", "jdendref", "jdstarthist"),
 )
 _NUMBERS = tuple(name for name in _POINT_FIELDS if name not in ("candid", "isdiffpos"))  # an id does not fit a double
-_ALERT_FIELDS = ("objectId", "night", "ssnamenr", "ssdistnr", "sgscore1", "distpsnr1", "prv_candidates", "fp_hists")
-_POINTS = LIGHTCURVE_SEGMENTS.column("points")
-
-# One row per alert, before the alerts of an object are brought together.
-_ALERT_POINTS = Table(
-    "alert points",
-    doc="Points of one alert.",
-    version=1,
-    key=("packet_id",),
-    columns=(
-        *(LIGHTCURVE_SEGMENTS.column(name) for name in ("object_id", "night", "ra", "dec", "healpix")),
-        Column("packet_id", "long"),
-        Column("jd", "double", unit="d"),
-        Column("rb", "float"),
-        Column("drb", "float"),
-        *(LIGHTCURVE_SEGMENTS.column(name) for name in ("ss_name", "ss_distance", "star_score", "star_distance")),
-        _POINTS,
-    ),
+_ALERT_FIELDS = ("objectId", "night", "ssnamenr", "ssdistnr", "sgscore1", "distpsnr1")
+_HISTORY_FIELDS = (
+    "jd",
+    "fid",
+    "candid",
+    "programid",
+    "isdiffpos",
+    "magpsf",
+    "sigmapsf",
+    "diffmaglim",
+    "ra",
+    "dec",
+    "rb",
+    "nbad",
+    "fwhm",
+    "elong",
+    "distnr",
+    "magnr",
+    "sigmagnr",
 )
+_FORCED_FIELDS = ("jd", "fid", "programid", "exptime", "diffmaglim", "magzpsci", "forcediffimflux", "forcediffimfluxunc", "procstatus")
+_LISTS = {"prv_candidates": _HISTORY_FIELDS, "fp_hists": _FORCED_FIELDS}
+_POINTS = LIGHTCURVE_SEGMENTS.column("points")
 
 
 def segments(settings: LightCurveSettings, programids: tuple[int, ...]) -> Callable[[DataFrame], DataFrame]:
     """alerts_ztf rows to lightcurve_segments rows, one for each object and night, sorted by healpix within a file."""
 
+    def rows_of(alerts: pa.RecordBatch) -> pa.RecordBatch:
+        return _segment_rows(alerts, settings, programids)
+
     def transform(alerts: DataFrame) -> DataFrame:
-        wanted = alerts.select(*dict.fromkeys(("candid", *_ALERT_FIELDS, *_POINT_FIELDS)))
-        points = wanted.mapInArrow(_points_of_alerts(settings, programids), _ALERT_POINTS.spark_schema())
-        latest = F.struct("jd", "packet_id")
-        grouped = points.groupBy("object_id", "night").agg(
-            *(F.max_by(name, latest).alias(name) for name in ("ra", "dec", "healpix", "star_score", "star_distance")),
-            F.count("*").cast("int").alias("n_alerts"),
-            F.max("rb").alias("rb_max"),
-            F.max("drb").alias("drb_max"),
-            F.min_by("ss_name", F.struct("ss_distance", "packet_id")).alias("ss_name"),
-            F.min("ss_distance").alias("ss_distance"),
-            F.array_sort(F.flatten(F.collect_list("points"))).alias("points"),
-        )
-        named = grouped.withColumn("survey", F.lit("ztf"))
-        return LIGHTCURVE_SEGMENTS.select(named).sortWithinPartitions("night", "healpix")
+        # One array a field: only these columns of the history are read and shuffled.
+        lists = [F.col(f"{column}.{name}").alias(f"{column}_{name}") for column, names in _LISTS.items() for name in names]
+        wanted = alerts.select(*dict.fromkeys((*_ALERT_FIELDS, *_POINT_FIELDS)), *lists)
+        together = wanted.repartition("objectId").sortWithinPartitions("objectId", "night", "jd", "candid")
+        made = together.mapInArrow(by_object(rows_of, "objectId"), LIGHTCURVE_SEGMENTS.spark_schema())
+        return LIGHTCURVE_SEGMENTS.select(made).sortWithinPartitions("night", "healpix")
 
     return transform
 
 
-def _points_of_alerts(
-    settings: LightCurveSettings, programids: tuple[int, ...]
-) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    schema = _ALERT_POINTS.arrow_schema()
-
-    def points_of_alerts(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        for batch in batches:
-            yield _alert_rows(batch, settings, programids, schema)
-
-    return points_of_alerts
-
-
-def _alert_rows(batch: pa.RecordBatch, settings: LightCurveSettings, programids: tuple[int, ...], schema: pa.Schema) -> pa.RecordBatch:
-    own = {name: batch.column(name) for name in _POINT_FIELDS}
-    each = np.arange(batch.num_rows)
-    parts = [_measured(own, each, own, settings)]
-    history = arrow.records(batch.column("prv_candidates"))
-    parts.append(_measured(history, _owner(batch.column("prv_candidates")), own, settings))
-    parts.append(_forced(arrow.records(batch.column("fp_hists")), _owner(batch.column("fp_hists")), own))
-    every = pa.concat_tables(parts)
-    every = every.filter(pc.is_in(pc.fill_null(every["programid"], programids[0]), pa.array(programids, pa.int32())))
-    owner = every["alert"].to_numpy()
-    order = np.argsort(owner, kind="stable")
-    every = every.take(pa.array(order))
-    known = pc.take(batch.column("night"), every["alert"])
-    fields = {name: every[name] for name in every.column_names if name not in ("alert", "programid")} | {"known_night": known}
-    list_offsets = np.searchsorted(owner[order], np.arange(batch.num_rows + 1))
+def _segment_rows(alerts: pa.RecordBatch, settings: LightCurveSettings, programids: tuple[int, ...]) -> pa.RecordBatch:
+    """Rows of whole objects, in order of object, night and time, to one row for each object and night."""
+    begins = runs_of([alerts.column("objectId"), alerts.column("night")])
+    latest = pa.array(begins[1:] - 1)  # the last alert of each
+    points, offsets = _points(alerts, begins, settings, programids)
+    of_latest = {name: alerts.column(name).take(latest) for name in ("objectId", "night", "ra", "dec", "sgscore1", "distpsnr1")}
+    ss_name, ss_distance = _nearest_asteroid(alerts, begins)
     columns = {
-        "object_id": batch.column("objectId"),
-        "night": batch.column("night"),
-        "ra": own["ra"],
-        "dec": own["dec"],
-        "healpix": pa.array(sky.healpix(arrow.floats(own["ra"]), arrow.floats(own["dec"]))),
-        "packet_id": batch.column("candid"),
-        "jd": own["jd"],
-        "rb": own["rb"],
-        "drb": own["drb"],
-        "ss_name": batch.column("ssnamenr"),
-        "ss_distance": pc.if_else(pc.is_valid(batch.column("ssnamenr")), batch.column("ssdistnr"), pa.scalar(None, pa.float32())),
-        "star_score": batch.column("sgscore1"),
-        "star_distance": batch.column("distpsnr1"),
-        "points": arrow.lists_of_records(fields, list_offsets.astype(np.int64), _POINTS.arrow_type()),
+        "survey": pa.array(["ztf"] * len(latest), pa.string()),
+        "object_id": of_latest["objectId"],
+        "night": of_latest["night"],
+        "ra": of_latest["ra"],
+        "dec": of_latest["dec"],
+        "healpix": pa.array(sky.healpix(arrow.floats(of_latest["ra"]), arrow.floats(of_latest["dec"]))),
+        "n_alerts": pa.array(np.diff(begins).astype(np.int32)),
+        "rb_max": _highest(alerts.column("rb"), begins),
+        "drb_max": _highest(alerts.column("drb"), begins),
+        "ss_name": ss_name,
+        "ss_distance": ss_distance,
+        "star_score": of_latest["sgscore1"],
+        "star_distance": of_latest["distpsnr1"],
+        "points": arrow.lists_of_records(points, offsets, _POINTS.arrow_type()),
     }
+    schema = LIGHTCURVE_SEGMENTS.arrow_schema()
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _highest(values: pa.Array, begins: NDArray[np.int64]) -> pa.Array:
+    """The highest value of each run of rows, NULL where it has none."""
+    known = arrow.floats(values)
+    return arrow.nullable(np.fmax.reduceat(known, begins[:-1]), pa.float32())
+
+
+def _nearest_asteroid(alerts: pa.RecordBatch, begins: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
+    """Name and distance of the known solar-system object nearest to any alert of each run, the lower candid first; NULL where there is none."""
+    named = pc.is_valid(alerts.column("ssnamenr")).to_numpy(zero_copy_only=False).astype(bool)
+    distance = np.where(named, arrow.floats(alerts.column("ssdistnr")), np.nan)
+    group = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
+    order = np.lexsort((arrow.longs(alerts.column("candid"), 0), np.where(np.isnan(distance), np.inf, distance), ~named, group))
+    first = order[begins[:-1]]
+    nearest = pa.array(first, pa.int64())
+    return alerts.column("ssnamenr").take(nearest), arrow.nullable(distance[first], pa.float32())
+
+
+def _points(
+    alerts: pa.RecordBatch, begins: NDArray[np.int64], settings: LightCurveSettings, programids: tuple[int, ...]
+) -> tuple[dict[str, pa.Array], NDArray[np.int64]]:
+    """The points of each run of alerts, sorted by time, flat, and their offsets."""
+    own = {name: alerts.column(name) for name in _POINT_FIELDS}
+    parts = [_measured(own, np.arange(alerts.num_rows), own, settings)]
+    history, owner = _list_fields(alerts, "prv_candidates")
+    parts.append(_measured(history, owner, own, settings))
+    forced, owner = _list_fields(alerts, "fp_hists")
+    if len(owner):
+        parts.append(_forced(forced, owner, own))
+    every = pa.concat_tables(parts)
+    every = every.filter(pc.is_in(pc.fill_null(every["programid"], programids[0]), pa.array(programids, pa.int32()))).combine_chunks()
+    alert = every["alert"].to_numpy()
+    group = np.repeat(np.arange(len(begins) - 1), np.diff(begins))[alert]
+    order = np.lexsort((arrow.longs(every["packet_id"], 0), arrow.floats(every["mjd"]), arrow.floats(every["exposure_mjd"]), group))
+    every = every.take(pa.array(order))
+    known = alerts.column("night").take(pa.array(alert[order]))
+    fields = {name: every[name] for name in every.column_names if name not in ("alert", "programid")} | {"known_night": known}
+    return fields, np.searchsorted(group[order], np.arange(len(begins))).astype(np.int64)
+
+
+def _list_fields(alerts: pa.RecordBatch, column: str) -> tuple[dict[str, pa.Array], NDArray[np.int64]]:
+    """The flat fields of a list column, and for each of its records the row of the batch that it belongs to."""
+    names = _LISTS[column]
+    offsets = arrow.offsets(alerts.column(f"{column}_{names[0]}"))
+    return {name: alerts.column(f"{column}_{name}").flatten() for name in names}, np.repeat(np.arange(alerts.num_rows), np.diff(offsets))
 
 
 def _measured(found: dict[str, pa.Array], owner: NDArray[np.int64], own: dict[str, pa.Array], settings: LightCurveSettings) -> pa.Table:
@@ -205,9 +231,3 @@ def _exposure(
         "band": pc.take(letters, pa.array(known)),
         "packet_id": pc.take(own["candid"], pa.array(owner, pa.int64())),
     }
-
-
-def _owner(column: pa.Array) -> NDArray[np.int64]:
-    """(N,) row of the batch to which each record of a list column belongs."""
-    list_offsets = arrow.offsets(column)
-    return np.repeat(np.arange(len(list_offsets) - 1), np.diff(list_offsets))

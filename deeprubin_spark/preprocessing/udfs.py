@@ -16,6 +16,8 @@ from pyspark.sql import types as t
 
 from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels import light_curve_features as kernel
+from deeprubin_spark.kernels.light_curves import light_curves
+from deeprubin_spark.kernels.observations import Observations
 from deeprubin_spark.schemas.features import FEATURES, GRID_BANDS
 
 _FEATURE_NAMES = [feature.name for feature in kernel.FEATURES]
@@ -78,7 +80,8 @@ def _extract(mjd: pd.Series, band: pd.Series, flux: pd.Series, flux_err: pd.Seri
     order = np.lexsort((times, owner))
     order = order[kept[order]]
     offsets = np.searchsorted(owner[order], np.arange(len(lengths) + 1)).astype(np.int64)
-    return kernel.extract(offsets, times[order], codes[order], fluxes[order], errors[order])
+    curves = light_curves(offsets, times[order], codes[order], fluxes[order], errors[order])
+    return kernel.extract(Observations.of_curves(curves))
 
 
 def _flat(column: pd.Series) -> np.ndarray:

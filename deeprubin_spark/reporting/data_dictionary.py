@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+from deeprubin_spark.reporting.markdown import cell
 from deeprubin_spark.schemas import LIGHTCURVES, TABLES
 from deeprubin_spark.schemas.contract import Column, Table
 from deeprubin_spark.schemas.taxonomy import BRANCHES, CLASSES
@@ -55,7 +56,7 @@ def _rows(column: Column, parent: str) -> Iterator[str]:
     """A line for the column, then one for each field of its records."""
     name = f"{parent}{column.name}"
     required = "; never NULL" if column.required else ""
-    yield f"| `{name}` | {_cell(column.type)} | {_cell(column.unit)} | {_cell(column.doc)}{required} | {_cell(column.ucd)} |"
+    yield f"| `{name}` | {cell(column.type)} | {cell(column.unit)} | {cell(column.doc)}{required} | {cell(column.ucd)} |"
     for part in column.fields:
         yield from _rows(part, f"{name}[].")
 
@@ -80,11 +81,6 @@ def _taxonomy() -> str:
 
 def _names(names: tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-def _cell(text: str) -> str:
-    """Text that stays within its cell and is not taken for HTML."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 """What models read: feature values, the Gaussian process on a grid, and the points themselves."""
 
-from deeprubin_spark.kernels.light_curve_features import FEATURES as LIGHT_CURVE_FEATURES
+from deeprubin_spark.kernels.feature_catalogue import FEATURES as LIGHT_CURVE_FEATURES
+from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
 from deeprubin_spark.schemas.contract import Column, Table
 
-FEATURE_SET = "ztf_gr_1"  # change it whenever a feature's meaning changes
-GRID_BANDS: tuple[str, ...] = ("g", "r")
+FEATURE_SET = ZTF_GR.name
+GRID_BANDS: tuple[str, ...] = ZTF_GR.bands
 
 FEATURES = Table(
     "features",
-    doc="Gaussian-process and variability features of the objects that a night touched, from points known by that night.",
-    version=1,
+    doc="Features of the objects that a night touched, from points known by that night; formulas and sources are in features.md.",
+    version=2,
     key=("survey", "object_id", "night", "feature_set"),
     partition_by=("survey", "night"),
     columns=(

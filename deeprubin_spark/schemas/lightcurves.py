@@ -70,15 +70,17 @@ LIGHTCURVE_SEGMENTS = Table(
 
 LIGHTCURVE_BASE = Table(
     "lightcurve_base",
-    doc="Older segments folded together, one row per object.",
-    version=1,
+    doc="Older segments folded together, one row per object, sorted by healpix.",
+    version=2,
     key=("survey", "object_id"),
     partition_by=("survey",),
     columns=(
         *_OBJECT,
         *_WHERE,
-        Column("nights", "array<date>", doc="Nights folded into this row", required=True),
-        Column("points", "array<struct>", fields=POINT, doc="Every version of every point of those nights", required=True),
+        Column("last_night", "date", doc="Latest of the nights folded into this row", required=True),
+        Column(
+            "points", "array<struct>", fields=POINT, doc="The versions of their points that some night can need, by time", required=True
+        ),
     ),
 )
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
-from deeprubin_spark.preprocessing import folding
-from deeprubin_spark.preprocessing.light_curves import all_points, known_on, light_curves
+from deeprubin_spark.preprocessing import folding, history
+from deeprubin_spark.preprocessing.light_curves import light_curves
+from deeprubin_spark.preprocessing.objects import whole_objects
 from deeprubin_spark.schemas import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.lightcurves import POINT
 
@@ -124,15 +125,41 @@ def test_the_view_follows_the_rule(spark, rows):
     assert curves_of(light_curves(segment_frame(spark, rows), empty_base(spark))) == expected(rows, NIGHTS[-1])
 
 
-def test_what_was_known_on_a_night_sees_no_later_point(spark, rows):
-    segments = segment_frame(spark, rows)
-    touched = segments.select("survey", "object_id", "night")
-    found = curves_of(all_points(segments, empty_base(spark)).transform(known_on(touched)))
-    for night in NIGHTS:
+def compiled(segments, base, touched) -> dict[tuple, list[dict]]:
+    """The light curve of each touched object and night by the night's own pass, as the view gives it."""
+    joined = history.with_history(touched, segments, base, (), NAMES)
+    found = {}
+    for batch in whole_objects(joined.toArrow().to_batches(max_chunksize=7), "object_id"):
+        first, flat, chosen = history.light_curves(batch, history.unfolded_nights(segments), NAMES)
+        points = [dict(zip(NAMES, values, strict=True)) for values in zip(*(flat[name].to_pylist() for name in NAMES), strict=True)]
+        for b, row in enumerate(first.to_pylist()):
+            rows = slice(chosen.offsets[b], chosen.offsets[b + 1])
+            curve = [
+                points[i] | {"same_exposure": bool(same)} for i, same in zip(chosen.rows[rows], chosen.same_exposure[rows], strict=True)
+            ]
+            key = (batch.column("object_id")[row].as_py(), batch.column("night")[row].as_py())
+            assert key not in found, "one light curve an object and night"
+            found[key] = sorted(curve, key=sort_key)
+    return found
+
+
+@pytest.mark.parametrize("n_folded", [0, 2, 4])
+def test_what_was_known_on_a_night_sees_no_later_point(spark, rows, n_folded):
+    segments = segment_frame(spark, rows).cache()
+    base = folding.folded(segments.where(F.col("night").isin(NIGHTS[:n_folded])), empty_base(spark), NIGHTS[:n_folded])
+    for night in NIGHTS[n_folded:]:
+        kept = segments.where(~F.col("night").isin(NIGHTS[:n_folded]))
+        found = compiled(kept, base, kept.where(F.col("night") == night))
         wanted = expected(rows, night)
-        for row in rows:
-            if row["night"] == night:
-                assert found[(row["object_id"], night)] == wanted[(row["object_id"],)]
+        assert found == {(row["object_id"], night): wanted[(row["object_id"],)] for row in rows if row["night"] == night}
+
+
+def test_several_nights_at_once_are_each_as_they_were(spark, rows):
+    segments = segment_frame(spark, rows).cache()
+    found = compiled(segments, empty_base(spark), segments.where(F.col("night").isin(NIGHTS[2:])))
+    assert found == {
+        (row["object_id"], row["night"]): expected(rows, row["night"])[(row["object_id"],)] for row in rows if row["night"] in NIGHTS[2:]
+    }
 
 
 @pytest.mark.parametrize("n_folded", [1, 3, 5])
@@ -145,26 +172,46 @@ def test_folding_never_changes_the_view(spark, rows, n_folded):
     assert curves_of(light_curves(segments.where(~F.col("night").isin(NIGHTS[:n_folded])), base)) == wanted
 
 
-def test_folding_in_two_steps_or_twice_equals_folding_once(spark, rows):
+def test_folding_in_steps_or_twice_or_out_of_order_gives_the_same_view(spark, rows):
     segments = segment_frame(spark, rows).cache()
-    first, second = segments.where(F.col("night").isin(NIGHTS[:2])), segments.where(F.col("night").isin(NIGHTS[2:4]))
-    once = folding.folded(first.unionByName(second), empty_base(spark), NIGHTS[:4])
-    base = folding.folded(first, empty_base(spark), NIGHTS[:2])
-    updates = folding.folded(second, base, NIGHTS[2:4])
-    steps = base.join(updates, ["survey", "object_id"], "left_anti").unionByName(updates)
-    again = folding.folded(second, steps, NIGHTS[2:4])
-    assert base_rows(steps) == base_rows(once)
-    assert base_rows(steps.join(again, ["survey", "object_id"], "left_anti").unionByName(again)) == base_rows(once)
+    wanted = curves_of(light_curves(segments, empty_base(spark)))
+    for order in ([[0, 1], [2, 3, 4]], [[0], [1], [1], [2, 3], [4]], [[3, 4], [0], [1, 2]]):
+        base = empty_base(spark)
+        for step in order:
+            nights = [NIGHTS[i] for i in step]
+            base = folding.folded(segments.where(F.col("night").isin(nights)), base, nights)
+        assert curves_of(light_curves(segment_frame(spark, []), base)) == wanted, order
 
 
-def test_a_night_taken_out_of_the_base_leaves_no_point_of_it(spark, rows):
+def test_a_folded_night_that_is_run_again_gets_its_and_later_segments_back(spark, rows):
+    """The rerun holds fewer alerts: what only they had made known first must still be there from later packets."""
+    segments = segment_frame(spark, rows).cache()
+    base = folding.folded(segments.where(F.col("night").isin(NIGHTS[:4])), empty_base(spark), NIGHTS[:4])
+    again = folding.nights_to_rebuild(NIGHTS, base, [NIGHTS[1]])
+    assert again == tuple(NIGHTS[1:4])
+    fewer = [row for row in rows if row["night"] != NIGHTS[1] or row["object_id"] < "o5"]
+    rebuilt = segment_frame(spark, [row for row in fewer if row["night"] >= NIGHTS[1]])
+    wanted = expected(fewer, NIGHTS[-1])
+    assert curves_of(light_curves(rebuilt, base)) == wanted, "between the two commits"
+    assert curves_of(light_curves(rebuilt, folding.before(base, NIGHTS[1]))) == wanted
+
+
+def test_a_night_later_than_the_base_rebuilds_nothing(spark, rows):
+    segments = segment_frame(spark, rows).cache()
+    base = folding.folded(segments.where(F.col("night").isin(NIGHTS[:2])), empty_base(spark), NIGHTS[:2])
+    assert folding.nights_to_rebuild(NIGHTS, base, [NIGHTS[3]]) == (NIGHTS[3],)
+
+
+def test_the_base_keeps_no_version_that_no_night_can_need(spark, rows):
     segments = segment_frame(spark, rows).cache()
     base = folding.folded(segments, empty_base(spark), NIGHTS)
-    changed = folding.unfolded(base, [NIGHTS[1]])
-    without = base.join(changed, ["survey", "object_id"], "left_anti").unionByName(changed)
-    others = [row for row in rows if row["night"] != NIGHTS[1]]
-    assert curves_of(light_curves(segment_frame(spark, []), without)) == expected(others, NIGHTS[-1])
+    for row in base.collect():
+        points = [p.asDict() for p in row["points"] if p["kind"] != "forced"]
+        for _, group in itertools.groupby(sorted(points, key=_identity), key=_identity):
+            versions = sorted(group, key=lambda p: p["known_night"])
+            assert len(versions) <= 2
+            assert len(versions) == 1 or versions[0]["source_id"] != versions[0]["packet_id"], "an own row known first is enough"
 
 
-def base_rows(frame) -> dict[str, tuple]:
-    return {row["object_id"]: (row["nights"], row["points"]) for row in frame.collect()}
+def _identity(p: dict) -> tuple:
+    return (p["kind"], p["exposure_mjd"], p["band"], p["source_id"] or -1)

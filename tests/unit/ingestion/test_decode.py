@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeprubin_spark.ingestion.columns import MISSING, MISSING_FORCED, alert_columns, cutout_columns
-from deeprubin_spark.ingestion.decode import BadPacketError, decode
+from deeprubin_spark import arrow
+from deeprubin_spark.ingestion.columns import MISSING, MISSING_FORCED, WANTED, WANTED_STAMPS, Misfits, alert_columns, cutout_columns
+from deeprubin_spark.ingestion.container import BadPacketError
+from deeprubin_spark.ingestion.decode import Bad, Decoder
+from deeprubin_spark.ingestion.reading import one_packet
 from deeprubin_spark.schemas.alerts import CANDIDATE, FORCED, HISTORY
 from tests.unit.ingestion.ztf_packets import NIGHT_3_0, ZTF, ZTF_ARCHIVE, by_fastavro, packets, rewritten
 
@@ -28,6 +32,31 @@ VERSIONS = {
 SAMPLE = next(iter(packets(NIGHT_3_0).values()))
 
 
+def decoded(contents, wanted=None):
+    """All packets as one Decoded. BadPacketError for the first one that is bad."""
+    decoder = Decoder(wanted)
+    for i, packet in enumerate(contents):
+        for bad in decoder.containers(one_packet(packet, f"{i}.avro", i)):
+            assert isinstance(bad, Bad)
+            raise BadPacketError(bad.reason, bad.detail)
+    (found,) = decoder.flush()
+    return found
+
+
+def decode(packet):
+    """Every field of the packet's alerts, as dicts."""
+    found = decoded([packet])
+    return arrow.decoded(found.columns, found.columns.program.root).to_pylist()
+
+
+def columns_of(contents):
+    found = decoded(contents, WANTED + WANTED_STAMPS)
+    misfits = Misfits(found.n_rows)
+    columns = alert_columns(found, misfits) | cutout_columns(found)
+    assert not misfits.rows
+    return {name: column.to_pylist() for name, column in columns.items()}
+
+
 def expected(value, missing):
     """What the table holds for a value of the packet."""
     absent = value is None or value == missing or value == "null" or (isinstance(value, float) and math.isnan(value))
@@ -41,7 +70,7 @@ def night(date):
 @pytest.mark.parametrize("date", VERSIONS)
 def test_every_schema_version_equals_fastavro_field_by_field(date):
     raw = [by_fastavro(packet) for packet in night(date)]
-    columns = {name: c.to_pylist() for name, c in alert_columns([a for packet in night(date) for a in decode(packet)]).items()}
+    columns = columns_of(night(date))
     version, n_fields = VERSIONS[date]
     for i, alert in enumerate(raw):
         assert alert.get("schemavsn") == columns["schemavsn"][i] == version
@@ -64,25 +93,31 @@ def assert_history(found, history, fields, missing):
     assert found == [{f.name: expected(entry.get(f.name), missing) for f in fields} for entry in history]
 
 
+def as_stored(alert):
+    """With a number of microseconds for each time that fastavro makes of one."""
+    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+    return {k: (v - epoch) // dt.timedelta(microseconds=1) if isinstance(v, dt.datetime) else v for k, v in alert.items()}
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in (ZTF / "reencoded").glob("*.avro")))
 def test_packets_rewritten_by_spark_are_alerts_too(name):
     packet = (ZTF / "reencoded" / name).read_bytes()
     (alert,) = decode(packet)
-    assert alert == by_fastavro(packet)
-    assert alert_columns([alert])["candid"].to_pylist() == [int(name.removesuffix(".avro"))]
+    assert alert == as_stored(by_fastavro(packet))
+    assert columns_of([packet])["candid"] == [int(name.removesuffix(".avro"))]
 
 
 def test_numbers_and_words_that_mean_missing_are_null():
     packet = rewritten(SAMPLE, ssdistnr=-999.0, ssnamenr="null", objectidps1=-999, rb=math.nan, isdiffpos="f", nneg=0)
-    columns = {name: c.to_pylist()[0] for name, c in alert_columns(decode(packet)).items()}
+    columns = {name: column[0] for name, column in columns_of([packet]).items()}
     assert [columns[name] for name in ("ssdistnr", "ssnamenr", "objectidps1", "rb")] == [None] * 4
     assert (columns["isdiffpos"], columns["nneg"]) == ("f", 0)
 
 
 def test_a_packet_without_cutouts_has_none():
-    (alert,) = decode(night("20201014")[0])
-    assert [c.to_pylist() for c in cutout_columns([alert]).values()] == [[None]] * 3
-    science = cutout_columns(decode(SAMPLE))["science"].to_pylist()[0]
+    without = columns_of(night("20201014")[:1])
+    assert [without[name] for name in ("science", "template", "difference")] == [[None]] * 3
+    (science,) = columns_of([SAMPLE])["science"]
     assert science == by_fastavro(SAMPLE)["cutoutScience"]["stampData"]
     assert science.startswith(b"\x1f\x8b")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import george
 import numpy as np
 import pytest
+from deeprubin_spark.kernels.gaussian_process_fit import AMPLITUDE_RANGE, TIMESCALE_MAX, timescale_floor
 from george import kernels as george_kernels
 from scipy.optimize import minimize
 
 from deeprubin_spark.bands import BANDS
 from deeprubin_spark.kernels import gaussian_process as gp
 from deeprubin_spark.kernels import gaussian_process_twin as twin
-from deeprubin_spark.kernels.gaussian_process_fit import AMPLITUDE_RANGE, TIMESCALE_MAX, timescale_floor
 from deeprubin_spark.kernels.light_curves import LightCurves, latest_points, light_curves
 
 WAVELENGTHS = np.array([band.wavelength for band in BANDS])
@@ -182,7 +182,7 @@ def test_far_from_the_points_the_posterior_is_the_prior(plasticc):
 def test_points_that_cannot_be_fitted_are_bad_input_and_leave_no_number(mjd, band, flux, flux_err):
     fits = gp.fit(one(mjd, band, flux, flux_err))
     assert gp.STATUS_NAMES[fits.status[0]] == "bad_input"
-    assert np.isnan([fits.amplitude[0], fits.timescale[0], fits.log_likelihood[0], fits.log_posterior[0], fits.scale[0]]).all()
+    assert np.isnan([fits.amplitude[0], fits.timescale[0], fits.log_evidence[0], fits.log_posterior[0], fits.scale[0]]).all()
 
 
 def test_two_points_are_too_few():

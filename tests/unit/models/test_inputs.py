@@ -18,7 +18,7 @@ def rows(n: int, seed: int = 0) -> FeatureRows:
 def test_networks_see_nothing_that_tells_brightness_or_how_often_a_field_was_visited():
     scale_free = {f.name for f in FEATURES if f.scale_free}
     assert set(MODEL_FEATURES) <= scale_free
-    assert not {"n_g", "n_r", "significant_fraction"} & set(MODEL_FEATURES)
+    assert not {"n_g", "n_r", "significant_fraction", "insignificant_fraction", "period_n_points"} & set(MODEL_FEATURES)
 
 
 def test_a_brighter_copy_of_a_curve_has_the_same_channels():

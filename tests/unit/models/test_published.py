@@ -62,7 +62,7 @@ def test_what_is_read_back_is_what_was_trained_to_the_last_bit(saved, parts):
         np.testing.assert_array_equal(again.forest.arrays()[name], values)
     for name, tensor in parts.network.state_dict().items():
         assert torch.equal(again.network.state_dict()[name], tensor)
-    np.testing.assert_array_equal(again.patterns, parts.patterns[: published.N_DRAWS])
+    np.testing.assert_array_equal(again.patterns, parts.patterns[:1])
     assert again.temperature == parts.temperature
 
 

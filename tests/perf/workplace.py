@@ -1,0 +1,58 @@
+"""What the rows share: a folder, a pool of alerts in all the forms a night comes in, and one Spark session; each made when first asked for."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cached_property
+from pathlib import Path
+
+from tests.perf.alert_pool import NIGHT, Pool
+from tests.perf.ingest_costs import Session
+
+N_POOL = 1500  # alerts that differ
+COPIES = 16  # of the pool, under other names: Spark's own cost of a job must not count
+
+
+class Workplace:
+    """`folder` is emptied by its owner; `data` holds what is not carried, or is None."""
+
+    def __init__(self, folder: Path, data: Path | None) -> None:
+        self.folder = folder
+        self.data = data
+
+    @property
+    def n_alerts(self) -> int:
+        """Alerts in `containers` and in `payloads`."""
+        return N_POOL * COPIES
+
+    @cached_property
+    def pool(self) -> Pool:
+        """Jittered copies of a real packet."""
+        return Pool(N_POOL)
+
+    @cached_property
+    def archive(self) -> Path:
+        """The pool as the public archive has it: a packet a member, with cutouts, gzipped."""
+        return self.pool.write_tar(self.folder / f"ztf_public_{NIGHT}.tar.gz")
+
+    @cached_property
+    def containers(self) -> list[Path]:
+        """Copies of the pool without cutouts, an Avro container each."""
+        first = self.pool.write_container(self.folder / "alerts.avro", self.pool.bare)
+        return [first, *(Path(shutil.copy(first, self.folder / f"alerts_{i}.avro")) for i in range(1, COPIES))]
+
+    @cached_property
+    def payloads(self) -> list[Path]:
+        """Copies of the pool without cutouts, bare bodies in a Parquet file each."""
+        first = self.pool.write_payloads(self.folder / f"ztf_payloads_{NIGHT}.parquet", self.pool.bare)
+        return [first, *(Path(shutil.copy(first, self.folder / f"ztf_payloads_{NIGHT}_{i}.parquet")) for i in range(1, COPIES))]
+
+    @cached_property
+    def session(self) -> Session:
+        """Spark as the jobs have it, on two cores."""
+        return Session()
+
+    def close(self) -> None:
+        """Stop Spark if it was started."""
+        if "session" in self.__dict__:
+            self.session.close()
