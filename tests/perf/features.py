@@ -136,7 +136,6 @@ def _stopwatch(functions: tuple[tuple[ModuleType, str], ...]) -> Iterator[list[f
         yield spent
 
 
-
 ROWS = (
     Row("features", "features without Gaussian process, parametric models and period", "object", without_models, "", 20.0),
     Row(

@@ -45,7 +45,9 @@ def fit_with_bands(place: Workplace) -> Measured:
     """The correlation between the bands fitted too."""
     batch = repeated(standard_mix(N_OBJECTS), TIMES)
     grid = _grid(batch)
-    return Measured(cheapest(lambda: _posterior(batch, gaussian_process.fit_with_bands(batch), grid, ("g", "r")), batch.n_objects), batch.n_objects)
+    return Measured(
+        cheapest(lambda: _posterior(batch, gaussian_process.fit_with_bands(batch), grid, ("g", "r")), batch.n_objects), batch.n_objects
+    )
 
 
 def six_bands(place: Workplace) -> Measured:

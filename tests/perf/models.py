@@ -31,7 +31,9 @@ class Convolutions(nn.Module):
         width = network.shape.width
         self.network = network
         self.inlet = _convolution(network.inlet, STRIDE, stride=STRIDE)
-        self.convolutions = nn.ModuleList(_convolution(b.convolution, 3, taps_first=True, dilation=b.dilation, padding=b.dilation) for b in network.blocks)
+        self.convolutions = nn.ModuleList(
+            _convolution(b.convolution, 3, taps_first=True, dilation=b.dilation, padding=b.dilation) for b in network.blocks
+        )
         self.mixes = nn.ModuleList(_convolution(b.mix, 1) for b in network.blocks)
         assert self.inlet.out_channels == width
 

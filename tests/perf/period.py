@@ -135,9 +135,7 @@ def _exact(found: FloatArray, periods: FloatArray) -> float:
 
 
 ROWS = (
-    Row(
-        "period_kernel", "periodogram, 10^4 frequencies, 1 harmonic, 2 bands", "object", kernel_and_light_curve, "light-curve", 180.0, 4.0
-    ),
+    Row("period_kernel", "periodogram, 10^4 frequencies, 1 harmonic, 2 bands", "object", kernel_and_light_curve, "light-curve", 180.0, 4.0),
     Row(
         "period_kernel_astropy",
         "the same",

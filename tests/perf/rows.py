@@ -25,7 +25,9 @@ class Measured:
 
     def as_dict(self) -> dict[str, Any]:
         """For the file of the baseline; four digits are more than a clock can tell."""
-        rounded = {name: None if value is None else float(f"{value:.4g}") for name, value in asdict(self).items() if name.endswith("core_us")}
+        rounded = {
+            name: None if value is None else float(f"{value:.4g}") for name, value in asdict(self).items() if name.endswith("core_us")
+        }
         ratio = None if self.ratio is None else float(f"{self.ratio:.4g}")
         return {**rounded, "ratio": ratio, "accuracy": {k: float(f"{v:.4g}") for k, v in self.accuracy.items()}, "n": self.n}
 
