@@ -20,15 +20,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-for _variable in _THREADS:  # before numpy is imported: one thread of our code is compared with one of the peer's
-    os.environ[_variable] = "1"
+import torch
+from threadpoolctl import threadpool_limits
 
-import torch  # noqa: E402
-
-from tests.perf import decoding, features, gaussian_process, history, models, parametric, period  # noqa: E402
-from tests.perf.rows import Measured, Row  # noqa: E402
-from tests.perf.workplace import Workplace  # noqa: E402
+from tests.perf import decoding, features, gaussian_process, history, models, parametric, period
+from tests.perf.rows import Measured, Row
+from tests.perf.workplace import Workplace
 
 BASELINE = Path(__file__).with_name("baseline.json")
 STAGES: dict[str, tuple[Row, ...]] = {
@@ -48,12 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     arguments = _arguments(argv)
     rows = [row for row in ROWS if not arguments.only or row.name in arguments.only]
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # one thread of our code is compared with one of the peer's
     baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {"rows": {}}
     measured: dict[str, Measured] = {}
     failures: list[str] = []
     print(_HEADER, flush=True)
-    with _workplace(arguments.data) as place:
+    with _workplace(arguments.data) as place, threadpool_limits(1):
         for row in rows:
             if row.needs_data and arguments.data is None:
                 print(f"{row.name:24}  not run: no data", flush=True)

@@ -6,19 +6,21 @@ Half of the known objects are touched. Each has 15 points tonight, a base row of
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from deeprubin_spark import arrow
 from deeprubin_spark.kernels.sky import healpix
 from deeprubin_spark.preprocessing.history import light_curves, unfolded_nights, with_history
 from deeprubin_spark.preprocessing.objects import KEY_FIELDS, by_object
 from deeprubin_spark.schemas import FEATURES, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.contract import Table
-from deeprubin_spark.schemas.lightcurves import POINT
-from deeprubin_spark.tables import Warehouse
 from tests.perf.clock import cheapest, process_tree_seconds
 from tests.perf.rows import Measured, Row
 from tests.perf.workplace import Workplace
@@ -30,7 +32,9 @@ FOLDED = dt.date(2018, 11, 10)
 FIELDS = tuple(dict.fromkeys((*KEY_FIELDS, *(c.name for c in FEATURES.column("points").fields))))
 _CARRIED = ("survey", "ra", "dec", "rb_max")
 _N_BASE, _N_SEGMENT = 40, 15
-_ID_STEP = 1000
+_ID_STEP = 100_000
+_MJD_ZERO = dt.date(1858, 11, 17)
+Numbers = NDArray[np.int64]
 
 
 def join(place: Workplace) -> Measured:
@@ -74,55 +78,64 @@ def _consume(frame: DataFrame) -> None:
 
 
 def _tables(place: Workplace) -> tuple[DataFrame, DataFrame]:
-    """Segments and base in tables of the contract, written once."""
-    warehouse = Warehouse(place.session.spark, place.session.settings.warehouse)
-    if not warehouse.exists(LIGHTCURVE_BASE):
-        known = _known_objects(place).withColumn("survey", F.lit("ztf"))
-        base = known.withColumns({"last_night": F.lit(FOLDED), "points": _points(FOLDED, _N_BASE)})
-        warehouse.replace_slice(LIGHTCURVE_BASE, _in_order(base, LIGHTCURVE_BASE), "bench", nights=None, survey="ztf")
-        nights = [_segments(known.where(F.col("number") < N_TOUCHED), NIGHT)]
-        nights += [_segments(known.where(F.col("number") % 2 == i), night) for i, night in enumerate(EARLIER)]
-        for night, rows in zip((NIGHT, *EARLIER), nights, strict=True):
-            warehouse.replace_slice(LIGHTCURVE_SEGMENTS, _in_order(rows, LIGHTCURVE_SEGMENTS), "bench", nights=[night], survey="ztf")
-    return warehouse.read(LIGHTCURVE_SEGMENTS, survey="ztf"), warehouse.read(LIGHTCURVE_BASE, survey="ztf")
+    """Segments and base in the contract's columns, sorted by healpix; written once."""
+    folder = place.folder / "history"
+    if not folder.exists():
+        numbers = np.arange(N_KNOWN)
+        _write(folder, LIGHTCURVE_BASE, numbers, FOLDED, _N_BASE)
+        _write(folder, LIGHTCURVE_SEGMENTS, numbers[:N_TOUCHED], NIGHT, _N_SEGMENT)
+        for i, night in enumerate(EARLIER):
+            _write(folder, LIGHTCURVE_SEGMENTS, numbers[i::2], night, _N_SEGMENT)
+    segments, base = (
+        place.session.spark.read.schema(table.spark_schema()).parquet(str(folder / table.name))
+        for table in (LIGHTCURVE_SEGMENTS, LIGHTCURVE_BASE)
+    )
+    return segments, base
 
 
-def _known_objects(place: Workplace) -> DataFrame:
+def _write(folder: Path, table: Table, numbers: Numbers, night: dt.date, n: int) -> None:
+    """A file of rows of these objects, each with the last `n` points known on the night, two days apart."""
     rng = np.random.default_rng(1)
-    ra, dec = rng.uniform(100.0, 160.0, N_KNOWN), rng.uniform(0.0, 40.0, N_KNOWN)
-    columns = {"number": np.arange(N_KNOWN), "ra": ra, "dec": dec, "healpix": healpix(ra, dec)}
-    known = place.session.spark.createDataFrame(pa.table(columns).to_pandas())
-    return known.withColumn("object_id", F.format_string("ZTF18b%07d", "number"))
-
-
-def _segments(objects: DataFrame, night: dt.date) -> DataFrame:
-    """Segments of a night."""
-    nothing = {c.name: F.lit(None).cast(c.spark_type()) for c in LIGHTCURVE_SEGMENTS.columns if c.name not in objects.columns}
-    return objects.withColumns(nothing | {"night": F.lit(night), "n_alerts": F.lit(1), "points": _points(night, _N_SEGMENT)})
-
-
-def _points(night: dt.date, n: int):
-    """The last `n` points known on a night, two days apart, flux and error jittered by a hash."""
-    last = (night - dt.date(1858, 11, 17)).days
-    unit = f"(xxhash64(number, i, {last}) & 65535) / 65536D"
+    ra, dec = rng.uniform(100.0, 160.0, N_KNOWN)[numbers], rng.uniform(0.0, 40.0, N_KNOWN)[numbers]
+    pixels = healpix(ra, dec)
+    order = np.argsort(pixels)
     values = {
-        "exposure_mjd": f"{last} - 2D * ({n} - i) + 0.3D",
-        "mjd": f"{last} - 2D * ({n} - i) + 0.30017D",
-        "band": "if(i % 2 = 0, 'g', 'r')",
-        "kind": "'detection'",
-        "source_id": f"number * {_ID_STEP}L + {last} - 2 * ({n} - i)",
-        "packet_id": f"number * {_ID_STEP}L + {last}",
-        "known_night": f"DATE'{night}'",
-        "flux_njy": f"1e4 + 5e3 * {unit}",
-        "flux_err_njy": f"2e3 + 1e3 * {unit}",
-        "rb": f"cast({unit} AS float)",
+        "survey": ["ztf"] * len(numbers),
+        "object_id": [f"ZTF18b{number:07d}" for number in numbers[order]],
+        "night": [night] * len(numbers),
+        "last_night": [night] * len(numbers),
+        "ra": ra[order],
+        "dec": dec[order],
+        "healpix": pixels[order],
+        "n_alerts": np.ones(len(numbers), np.int32),
+        "points": _points(numbers[order], night, n),
     }
-    fields = ", ".join(f"'{c.name}', cast({values.get(c.name, 'NULL')} AS {c.spark_type().simpleString()})" for c in POINT)
-    return F.expr(f"transform(sequence(1, {n}), i -> named_struct({fields}))")
+    schema = table.arrow_schema()
+    columns = [pa.array(values[f.name], f.type) if f.name in values else pa.nulls(len(numbers), f.type) for f in schema]
+    (folder / table.name).mkdir(parents=True, exist_ok=True)
+    made = pa.table(columns, schema=schema)
+    pq.write_table(made, folder / table.name / f"{night}.parquet", compression="zstd", row_group_size=5000)
 
 
-def _in_order(rows: DataFrame, table: Table) -> DataFrame:
-    return table.select(rows.repartition(4).sortWithinPartitions("healpix"))
+def _points(numbers: Numbers, night: dt.date, n: int) -> pa.ListArray:
+    """Detections of a hash's flux: no two alike, and the same one in every part that holds it."""
+    number, day = np.repeat(numbers, n), np.tile(np.arange(-2 * (n - 1), 1, 2), len(numbers)) + (night - _MJD_ZERO).days
+    jitter = np.modf(np.abs(np.sin(number * 12.9898 + day * 78.233)) * 43758.5453)[0]
+    values = {
+        "exposure_mjd": day + 0.3,
+        "mjd": day + 0.30017,
+        "band": np.where(day % 4 < 2, "g", "r"),
+        "kind": np.full(len(day), "detection"),
+        "source_id": number * _ID_STEP + day % _ID_STEP,
+        "packet_id": number * _ID_STEP + day[-1] % _ID_STEP,
+        "known_night": np.full(len(day), np.datetime64(night)),
+        "flux_njy": 1e4 + 5e3 * jitter,
+        "flux_err_njy": 2e3 + 1e3 * jitter,
+        "rb": jitter.astype(np.float32),
+    }
+    record = LIGHTCURVE_BASE.column("points").arrow_type().value_type
+    fields = {f.name: pa.array(values[f.name], f.type) if f.name in values else pa.nulls(len(day), f.type) for f in record}
+    return arrow.lists_of_records(fields, np.arange(0, len(day) + 1, n), LIGHTCURVE_BASE.column("points").arrow_type())
 
 
 ROWS = (

@@ -38,6 +38,8 @@ _LINES = ("-", "--", "-.", ":")
 
 def table(baseline: dict[str, Any]) -> str:
     """One line for each row of the bench, under the stage it belongs to."""
+    if not baseline["rows"]:
+        return "No row is recorded."
     lines = [
         f"Measured on {baseline['date']}: {baseline['machine']}.",
         "",
@@ -92,17 +94,33 @@ def with_part(page: str, name: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
-def main() -> int:
-    """Write the page and the plots that there are data for."""
-    baseline = json.loads(BASELINE.read_text())
-    runs = json.loads(LADDER.read_text()) if LADDER.exists() else []
-    page = with_part(PAGE.read_text(), "stages", f"{table(baseline)}\n\n![Cost of each stage beside its peer]({STAGES_PLOT.name})")
+def written(page: str) -> str:
+    """The page with its generated parts made anew."""
+    baseline, runs = _baseline(), _ladder()
+    plot = f"\n\n![Cost of each stage beside its peer]({STAGES_PLOT.name})" if baseline["rows"] else ""
+    page = with_part(page, "stages", table(baseline) + plot)
     plot = f"\n\n![Cost of an alert against the size of the night and of the history]({LADDER_PLOT.name})" if runs else ""
-    PAGE.write_text(with_part(page, "ladder", ladder_table(runs) + plot))
-    _plot_stages(baseline)
-    if runs:
-        _plot_ladder(runs)
+    return with_part(page, "ladder", ladder_table(runs) + plot)
+
+
+def main() -> int:
+    """Write the page, and the plots that there are numbers for."""
+    PAGE.write_text(written(PAGE.read_text()))
+    if _baseline()["rows"]:
+        plot_stages(_baseline())
+    if _ladder():
+        plot_ladder(_ladder())
     return 0
+
+
+def _baseline() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(BASELINE.read_text()) if BASELINE.exists() else {"rows": {}}
+    return found
+
+
+def _ladder() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(LADDER.read_text()) if LADDER.exists() else []
+    return found
 
 
 def _row(row: Row, found: dict[str, Any] | None) -> str:
@@ -116,7 +134,7 @@ def _row(row: Row, found: dict[str, Any] | None) -> str:
     return f"| {row.name} | {row.what} | {found['core_us']:.3g} | {limit} | {row.peer} | {peer} | {ratio} | {least} | {accuracy} | {found['n']:,} |"
 
 
-def _plot_stages(baseline: dict[str, Any]) -> None:
+def plot_stages(baseline: dict[str, Any]) -> None:
     """A pair of bars for each row: ours and the peer's."""
     from matplotlib import pyplot as plt
 
@@ -143,7 +161,7 @@ def _plot_stages(baseline: dict[str, Any]) -> None:
         _save(figure, STAGES_PLOT)
 
 
-def _plot_ladder(runs: Sequence[dict[str, Any]]) -> None:
+def plot_ladder(runs: Sequence[dict[str, Any]]) -> None:
     """Cost of an alert against the night's alerts, and against the points of the warehouse; thin lines are steps."""
     from matplotlib import pyplot as plt
 
