@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from deeprubin_spark.kernels.avro_decode import TEXT, TEXT_USED, THERE, VALUES, Columns, present
+from deeprubin_spark.kernels.avro_decode import Columns, present
+from deeprubin_spark.kernels.avro_machine import TEXT, TEXT_USED, THERE, VALUES
 from deeprubin_spark.kernels.avro_program import Node
 
 Column = Any  # pa.Array or pa.ChunkedArray, which come without types

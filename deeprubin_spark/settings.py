@@ -76,6 +76,9 @@ class FeatureSettings(_Section):
     """Light curves to features."""
 
     max_failed_fraction: float = Field(0.2, ge=0, le=1, description="[1] Share of objects whose fit fails above which the job fails")
+    period_memory_nights: int = Field(
+        60, ge=0, description="[d] How far back a period found before is looked for instead of searched again; the result is the same"
+    )
 
 
 class ScoringSettings(_Section):

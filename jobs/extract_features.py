@@ -8,6 +8,7 @@ Reads lightcurve_segments and lightcurve_base, only points known by that night; 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import sys
 from collections.abc import Sequence
 
@@ -28,7 +29,10 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         print(f"  would fit {touched.count():,} objects and replace their slice of {FEATURES.name}", file=sys.stderr)
         return
-    made = features(known, run.read(LIGHTCURVE_BASE, survey=run.survey), touched)
+    window = F.lit(run.nights[0] - dt.timedelta(days=run.settings.features.period_memory_nights))
+    written_before = run.warehouse.read(FEATURES, survey=run.survey).where(F.col("feature_set") == FEATURE_SET)
+    earlier = written_before.where(F.col("night").between(window, F.lit(run.nights[0] - dt.timedelta(days=1))))
+    made = features(known, run.read(LIGHTCURVE_BASE, survey=run.survey), touched, earlier)
     run.replace_slice(FEATURES, made, nights=run.nights, survey=run.survey, feature_set=FEATURE_SET)
     written = run.warehouse.read(FEATURES, survey=run.survey, nights=run.nights).where(F.col("feature_set") == FEATURE_SET)
     by_status = {row["status"]: row["count"] for row in written.groupBy("status").count().collect()}  # one row a status: bounded

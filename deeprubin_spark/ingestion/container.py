@@ -146,7 +146,17 @@ def _metadata(packet: bytes, at: int) -> tuple[dict[bytes, bytes], int]:
             _, at = _long(packet, 0, at, len(packet), "header")
         for _ in range(abs(count)):
             key, at = _bytes(packet, at, "header key")
+            if not _is_text(key):
+                raise BadPacketError("decode_failed", f"byte {at - len(key)}: header key: text that is not UTF-8")
             found[key], at = _bytes(packet, at, "header value")
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _bytes(packet: bytes, at: int, what: str) -> tuple[bytes, int]:

@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from deeprubin_spark.ingestion.container import SYNC, BadPacketError, Block, IncompleteError, Writer, Writers, blocks
-from deeprubin_spark.kernels.avro_decode import FULL_ROWS, OK, Blocks, Columns, Failure, Room, decode
+from deeprubin_spark.kernels.avro_decode import Blocks, Columns, Failure, Room, decode
+from deeprubin_spark.kernels.avro_machine import FULL_ROWS, OK
 from deeprubin_spark.kernels.avro_program import Program
 
 _ALERTS = 512  # in one set of columns
@@ -141,7 +142,7 @@ class Decoder:
         except IncompleteError:
             pass
         finally:
-            for part in [found] if writer.codec == "null" else [[entry] for entry in found]:
+            for part in [found] if writer.codec == "null" and found else [[entry] for entry in found]:
                 yield from self._blocks(writer.program, packets, part)
         return position + at, n_records
 

@@ -90,7 +90,7 @@ def base_rows(on: Sky, numbers: IntArray, folded_before: int, settings: LightCur
     chosen = Chosen(row, column, packet[row, column].astype(np.int64), packet_day[row, column].astype(np.int64))
     alerted = visits.is_detection & (visits.day < folded_before)
     return _sorted(
-        _of_objects(of, visits, alerted) | _night_lists(visits, alerted) | _point_lists(of, visits, chosen, settings), LIGHTCURVE_BASE
+        _of_objects(of, visits, alerted) | _last_nights(visits, alerted) | _point_lists(of, visits, chosen, settings), LIGHTCURVE_BASE
     )
 
 
@@ -143,12 +143,10 @@ def _of_objects(of: Objects, visits: Visits, alerted: NDArray[np.bool_]) -> dict
     }
 
 
-def _night_lists(visits: Visits, alerted: NDArray[np.bool_]) -> dict[str, Any]:
-    """The nights with an alert, of each object."""
-    nightly = alerted.reshape(len(alerted), alerted.shape[1] // replay_sky.VISITS, replay_sky.VISITS).any(axis=2)
-    row, column = np.nonzero(nightly)
-    days = visits.day[row, replay_sky.VISITS * column] - _UNIX_EPOCH_MJD
-    return {"nights": arrow.lists(pa.array(days, pa.int32()).cast(pa.date32()), _list_offsets(row, len(alerted)))}
+def _last_nights(visits: Visits, alerted: NDArray[np.bool_]) -> dict[str, Any]:
+    """The latest night with an alert, of each object."""
+    days = np.where(alerted, visits.day, 0).max(axis=1, initial=0) - _UNIX_EPOCH_MJD
+    return {"last_night": pa.array(days.astype(np.int32)).cast(pa.date32())}
 
 
 def _point_lists(of: Objects, visits: Visits, chosen: Chosen, settings: LightCurveSettings) -> dict[str, Any]:

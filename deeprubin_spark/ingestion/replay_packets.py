@@ -131,11 +131,16 @@ def _picked(pieces: IntArray, key: random.Keys) -> IntArray:
 
 def _values(alerts: Alerts, row: IntArray, column: IntArray, n_entries: IntArray) -> tuple[FloatArray, IntArray]:
     """Tables (len(REALS), R) and (len(INTEGERS), R): a row for each alert, then one for each entry, of the visits at [row, column]."""
-    of, n = alerts.of, len(alerts.row)
     seen = alerts.visits.at(row, column)
+    reals = _table(_reals(alerts.of, seen, row), REALS, len(row), np.float64)
+    return reals, _table(_integers(alerts, seen, row, n_entries), INTEGERS, len(row), np.int64)
+
+
+def _reals(of: Objects, seen: Visits, row: IntArray) -> dict[str, ArrayLike]:
+    """Of visits (R,) of the objects in rows `row`. What depends on the aperture keeps a fixed relation to the PSF magnitude."""
     second = seen.fid - 1
     size = np.abs(seen.flux)
-    reals: dict[str, ArrayLike] = {
+    return {
         "jd": seen.jd,
         "diffmaglim": seen.diffmaglim,
         "ra": seen.ra,
@@ -169,25 +174,30 @@ def _values(alerts: Alerts, row: IntArray, column: IntArray, n_entries: IntArray
         "forcediffimflux": seen.flux * 10.0 ** ((FORCED_ZERO_POINT - ZERO_POINT) / 2.5),
         "forcediffimfluxunc": seen.flux_err * 10.0 ** ((FORCED_ZERO_POINT - ZERO_POINT) / 2.5),
     }
-    entries_here = np.concatenate((n_entries, np.zeros(len(row) - n, np.int64)))
-    nid = replay_sky.night_numbers(seen.day)
-    detections = np.bincount(alerts.entry_alert, alerts.visits.is_detection[row[n:], column[n:]], minlength=n).astype(np.int64)
-    integers: dict[str, ArrayLike] = {
+
+
+def _integers(alerts: Alerts, seen: Visits, row: IntArray, n_entries: IntArray) -> dict[str, ArrayLike]:
+    """Of visits (R,), first those of the alerts, of which n_entries (A,) counts the entries."""
+    of, n = alerts.of, len(n_entries)
+    no_entries = np.zeros(len(row) - n, np.int64)
+    entries_here = np.concatenate((n_entries, no_entries))
+    is_detection = seen.is_detection[n:]
+    detections = np.concatenate((np.bincount(alerts.entry_alert, is_detection, minlength=n).astype(np.int64), no_entries))
+    return {
         "fid": seen.fid,
         "pid": seen.candid // 10**10 * 10**4 + of.rcid[row] * 100 + 15,
         "programid": 1,
         "candid": seen.candid,
         "isdiffpos": np.where(seen.flux > 0.0, ord("t"), ord("f")),
-        "nid": nid,
+        "nid": replay_sky.night_numbers(seen.day),
         "rcid": of.rcid[row],
         "field": FIELD_NUMBER + of.field[row],
         "nbad": seen.nbad,
-        "ndethist": 1 + np.concatenate((detections, np.zeros(len(row) - n, np.int64))),
+        "ndethist": 1 + detections,
         "ncovhist": 1 + entries_here,
         "n_history": entries_here,
         "n_forced": entries_here,
     }
-    return _table(reals, REALS, len(row), np.float64), _table(integers, INTEGERS, len(row), np.int64)
 
 
 def _table(columns: Mapping[str, ArrayLike], names: Sequence[str], n_rows: int, kind: type) -> NDArray[Any]:

@@ -217,6 +217,8 @@ def touched(sky: Sky, night: dt.date, n_alerts: int, known_fraction: float, firs
 
 def check_night(sky: Sky, night: dt.date, n_alerts: int, known_fraction: float) -> None:
     """UsageError where the night cannot be replayed on this sky."""
+    if n_alerts < 0 or not 0.0 <= known_fraction <= 1.0:
+        raise UsageError(f"expected 0 alerts or more and a fraction of known objects, found {n_alerts} and {known_fraction}")
     day = mjd_of(night)
     if day < sky.first_day:
         raise UsageError(f"night {night}: the history reaches to the day before {sky.first_night}; expected that night or a later one")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeprubin_spark.kernels.avro_decode import (
+from deeprubin_spark.kernels.avro_machine import (
     BOOLEAN,
     BYTES,
     DEEPEST,
@@ -183,6 +183,7 @@ class _Compiler:
         self._prefixes = frozenset(path[:i] for path in self._wanted for i in range(len(path)) if path[i] == ".")
         self._named: dict[str, Any] = {}
         self._open: list[str] = []
+        self._fewest: dict[str, int] = {}
         self._code: list[int] = []
         self._addresses: list[list[int]] = []
         self._depth = 0
@@ -228,9 +229,11 @@ class _Compiler:
         if kind == "union":
             return 1 + min((self.fewest_bytes(branch) for branch in schema), default=0)
         if kind == "record":
-            with_name = _Open(self._open, schema["name"])
-            with with_name:
-                return sum(self.fewest_bytes(f["type"]) for f in schema["fields"])
+            name = schema["name"]
+            if name not in self._fewest:
+                with _Open(self._open, name):
+                    self._fewest[name] = sum(self.fewest_bytes(f["type"]) for f in schema["fields"])
+            return self._fewest[name]
         return int(schema["size"]) if kind == "fixed" else _FEWEST_BYTES[kind]
 
     def _resolved(self, schema: Any) -> tuple[Any, str]:

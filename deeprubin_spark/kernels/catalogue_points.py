@@ -12,6 +12,8 @@ LIGHT_CURVE = "Malanchev et al. 2021"
 FATS = "Nun et al. 2015"
 ALERCE = "Sanchez-Saez et al. 2021"
 
+Row = tuple[str, str, str, str, str]  # statistic, unit, doc, formula, source
+
 
 def counts(bands: tuple[str, ...]) -> list[Feature]:
     """Group `counts`: n of each band, then `point_counts.POINT_STATISTICS`."""
@@ -30,7 +32,12 @@ def counts(bands: tuple[str, ...]) -> list[Feature]:
 
 def variability(b: str) -> list[Feature]:
     """Group `variability` of one band, in the order of `variability.BAND_STATISTICS`."""
-    rows = (
+    return _in_band((*_distribution(), *_changes()), b, "variability")
+
+
+def _distribution() -> tuple[Row, ...]:
+    """Of the fluxes, in whatever order they stand."""
+    return (
         ("mean_flux", "nJy", "Mean flux", "m", LIGHT_CURVE),
         ("amplitude", "nJy", "Half the range of the flux", "(max F - min F) / 2", LIGHT_CURVE),
         ("standard_deviation", "nJy", "Standard deviation of the flux", "s", LIGHT_CURVE),
@@ -66,6 +73,12 @@ def variability(b: str) -> list[Feature]:
             "range of sum_{j <= i} (F_j - m) / (n s)",
             "Kim et al. 2014",
         ),
+    )
+
+
+def _changes() -> tuple[Row, ...]:
+    """Of the fluxes against their errors and times."""
+    return (
         ("beyond_1sd", "1", "Share of points further than a standard deviation from the mean", "share of |F_i - m| > s", FATS),
         (
             "von_neumann_eta",
@@ -106,7 +119,6 @@ def variability(b: str) -> list[Feature]:
             "Nandra et al. 1997; Malanchev et al. 2021",
         ),
     )
-    return _in_band(rows, b, "variability")
 
 
 def random_walk(b: str) -> list[Feature]:
@@ -225,7 +237,7 @@ def context() -> list[Feature]:
     return [Feature(*row, "context", True) for row in rows]
 
 
-def _in_band(rows: tuple[tuple[str, str, str, str, str], ...], b: str, group: Group) -> list[Feature]:
+def _in_band(rows: tuple[Row, ...], b: str, group: Group) -> list[Feature]:
     """Rows of (statistic, unit, doc, formula, source) as features of band b."""
     return [
         Feature(f"{name}_{b}", unit, f"{doc}, {b}", formula, source, group, "nJy" not in unit) for name, unit, doc, formula, source in rows

@@ -263,11 +263,18 @@ def posterior(
     query_offsets : (B + 1,), object b asks at query_mjd[query_offsets[b] : query_offsets[b + 1]], ascending [d]
     wavelengths : (W,) [Angstrom], any. Returns (Q, W) arrays; NaN where the object has no fit or its queries are not in order.
     """
+    return posterior_and_weights(curves, fits, query_offsets, query_mjd, wavelengths)[0]
+
+
+def posterior_and_weights(
+    curves: LightCurves, fits: Fits, query_offsets: NDArray[np.integer], query_mjd: FloatArray, wavelengths: FloatArray
+) -> tuple[Posterior, FloatArray]:
+    """`posterior` and `data_weights` for little more than the cost of one; weights are NaN too where the queries are not in order."""
     answer = Posterior(*np.full((3, len(query_mjd), len(wavelengths)), np.nan))
     queries = np.ascontiguousarray(query_offsets, np.int64), np.ascontiguousarray(query_mjd, np.float64)
     in_order = ~_has_falling_times(*queries)
-    _solve(curves, fits, in_order, queries, np.ascontiguousarray(wavelengths, np.float64), answer)
-    return answer
+    weights, _ = _solve(curves, fits, in_order, queries, np.ascontiguousarray(wavelengths, np.float64), answer)
+    return answer, weights / np.repeat(fits.scale, np.diff(curves.offsets))
 
 
 def data_weights(curves: LightCurves, fits: Fits) -> FloatArray:
@@ -320,7 +327,7 @@ def _solve(
     parameters = np.column_stack([amplitude, fits.jitter / fits.scale, fits.timescale, fits.scale])
     points = curves.offsets, curves.mjd, rows, flux, noise
     for solve in (solve_two_bands, solve_bands):
-        solve(points, (n_present, *mixed), parameters, queries, tuple(answer), dual)
+        solve(points, (n_present, *mixed), parameters, queries, (answer[0], answer[1], answer[2]), dual)
     return dual
 
 

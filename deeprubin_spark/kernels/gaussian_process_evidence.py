@@ -39,6 +39,7 @@ _FASTMATH = {"reassoc", "contract", "arcp", "nsz"}  # sums in any order; NaN and
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Bands = NDArray[np.int8]
+Room = tuple[Floats, Floats, Floats, Floats, Floats]  # see `_sweep_bands`
 Curve = tuple[
     Floats, Rows, Floats, Floats, Floats, Floats
 ]  # time [d], row of its band, flux, noise variance, 1 / (1 + noise): (n,); bands (M,) [A]
@@ -145,101 +146,93 @@ def _sweep_two_bands(curve: Curve, w: Floats, value: Floats) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")
-def _move_block(w: Floats, block: int, row: int, column: int) -> None:
-    """Take the last point out of one 2 x 2 block of D, whose bands felt it by w[row] and w[column], and move it in time; all lanes."""
+def _move_block(head: Floats, pulls: Floats, a: int, b: int, blocks: Floats, block: int) -> None:
+    """Take the last point out of the block of D of bands a and b, which felt it by pulls[a] and pulls[b], and move it in time; all lanes."""
     for k in range(LANES):
-        x, decay, precision = w[k], w[LANES + k], w[2 * LANES + k]
+        x, decay, precision = head[0, k], head[1, k], head[2, k]
         square = decay * decay
-        a0, a1 = precision * w[row + k], precision * w[row + LANES + k]
-        b0, b1 = w[column + k], w[column + LANES + k]
-        p00, p01 = w[block + k] - a0 * b0, w[block + LANES + k] - a0 * b1
-        p10, p11 = w[block + 2 * LANES + k] - a1 * b0, w[block + 3 * LANES + k] - a1 * b1
+        a0, a1 = precision * pulls[a, 0, k], precision * pulls[a, 1, k]
+        b0, b1 = pulls[b, 0, k], pulls[b, 1, k]
+        p00, p01 = blocks[block, 0, k] - a0 * b0, blocks[block, 1, k] - a0 * b1
+        p10, p11 = blocks[block, 2, k] - a1 * b0, blocks[block, 3, k] - a1 * b1
         p01 += x * p11
-        w[block + k] = square * (p00 + x * (p10 + p01))
-        w[block + LANES + k] = square * p01
-        w[block + 2 * LANES + k] = square * (p10 + x * p11)
-        w[block + 3 * LANES + k] = square * p11
+        blocks[block, 0, k] = square * (p00 + x * (p10 + p01))
+        blocks[block, 1, k] = square * p01
+        blocks[block, 2, k] = square * (p10 + x * p11)
+        blocks[block, 3, k] = square * p11
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")
-def _move_state(w: Floats, state: int, pull: int) -> None:
-    """Take the last point into the state of one band, which felt it by w[pull], and move it in time; all lanes."""
+def _move_state(head: Floats, pulls: Floats, a: int, states: Floats) -> None:
+    """Take the last point into the state (f, z) of band a, and move it in time; all lanes."""
     for k in range(LANES):
-        x, decay, gain = w[k], w[LANES + k], w[3 * LANES + k]
-        z = w[state + LANES + k] + gain * w[pull + LANES + k]
-        w[state + k] = decay * (w[state + k] + gain * w[pull + k] + x * z)
-        w[state + LANES + k] = decay * z
+        x, decay, gain = head[0, k], head[1, k], head[3, k]
+        z = states[a, 1, k] + gain * pulls[a, 1, k]
+        states[a, 0, k] = decay * (states[a, 0, k] + gain * pulls[a, 0, k] + x * z)
+        states[a, 1, k] = decay * z
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")
-def _feel(w: Floats, pull: int, value: int, slope: int, stationary: int) -> None:
-    """Covariance of one band's (f, z) with the flux of the point's band, from D at rows `value` and `slope`; all lanes."""
+def _feel(blocks: Floats, block: int, slope: int, stationary: Floats, a: int, own: int, pulls: Floats) -> None:
+    """Covariance of band a's (f, z) with the flux of the point's own band, from rows 0 and `slope` of their block of D; all lanes."""
     for k in range(LANES):
-        w[pull + k] = w[value + k] + w[stationary + k]
-        w[pull + LANES + k] = w[slope + k] + w[stationary + k]
+        pulls[a, 0, k] = blocks[block, 0, k] + stationary[a, own, k]
+        pulls[a, 1, k] = blocks[block, slope, k] + stationary[a, own, k]
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always", error_model="numpy")
-def _weigh(w: Floats, state: int, pull: int, flux: float, noise: float, unit: float) -> None:
-    """Residual, predicted variance and gain of a point whose band has these rows; all lanes."""
+def _weigh(pulls: Floats, states: Floats, own: int, flux: float, noise: float, unit: float, head: Floats) -> None:
+    """Precision, gain, sum of squares and product of predicted variances for a point of band `own`; all lanes."""
     for k in range(LANES):
-        latent = w[pull + k]
-        predicted = (latent if latent > 0.0 else 0.0) + (noise + w[6 * LANES + k])
+        latent = pulls[own, 0, k]
+        predicted = (latent if latent > 0.0 else 0.0) + (noise + head[6, k])
         precision = 1.0 / predicted
-        residual = flux - w[state + k]
-        w[2 * LANES + k] = precision
-        w[3 * LANES + k] = residual * precision
-        w[4 * LANES + k] += residual * residual * precision
-        w[5 * LANES + k] *= predicted * unit
+        residual = flux - states[own, 0, k]
+        head[2, k] = precision
+        head[3, k] = residual * precision
+        head[4, k] += residual * residual * precision
+        head[5, k] *= predicted * unit
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sweep_bands(curve: Curve, w: Floats, value: Floats) -> None:
+@njit(cache=True, nogil=True, fastmath=_FASTMATH, error_model="numpy")
+def _sweep_bands(curve: Curve, room: Room, value: Floats) -> None:
     """`_sweep_two_bands` for any number M of bands.
 
-    w holds rows of LANES numbers: 0, 1 x and e^-x; 2, 3 precision and gain of the last point; 4 sum of squares; 5 product of predicted
-    variances; 6 jitter^2; 7 sqrt(3) / l; from 8 the states (f, z), then how each felt the last point (f, z), then A^2 R (M, M), then D in
-    2 x 2 blocks (ff, fz, zf, zz) of the lower triangle.
+    Rows of LANES numbers, in arrays of their own or the compiler would fear that they overlap. head (8, LANES): 0, 1 x and e^-x; 2, 3
+    precision and gain of the last point; 4 sum of squares; 5 product of predicted variances; 6 jitter^2; 7 sqrt(3) / l. stationary
+    (M, M, LANES) A^2 R; states (M, 2, LANES) (f, z) of the bands; pulls (M, 2, LANES) how each felt the last point; blocks of D
+    (M (M + 1) / 2, 4, LANES) as (ff, fz, zf, zz), its lower triangle row by row.
     """
     time, rows, flux, noise, unit, bands = curve
     n_bands = len(bands)
-    states = 8 * LANES
-    pulls = states + 2 * n_bands * LANES
-    stationary = pulls + 2 * n_bands * LANES
-    blocks = stationary + n_bands * n_bands * LANES
-    w[2 * LANES : 6 * LANES] = 0.0
-    w[5 * LANES : 6 * LANES] = 1.0
-    w[states:stationary] = 0.0
-    w[blocks : blocks + 2 * n_bands * (n_bands + 1) * LANES] = 0.0
-    value[:] = 0.0
+    head, stationary, states, pulls, blocks = room
+    states[:], pulls[:], blocks[:], value[:] = 0.0, 0.0, 0.0, 0.0
+    head[2:5], head[5] = 0.0, 1.0
     for i in range(len(time)):
         gap = time[i] - time[i - 1] if i > 0 else 0.0
         for k in range(LANES):
-            x = w[7 * LANES + k] * gap
-            w[k] = x
-            w[LANES + k] = _decay(x)
+            x = head[7, k] * gap
+            head[0, k] = x
+            head[1, k] = _decay(x)
+        for a in range(n_bands):
+            _move_state(head, pulls, a, states)
+            for b in range(a + 1):
+                _move_block(head, pulls, a, b, blocks, a * (a + 1) // 2 + b)
         own = rows[i]
         for a in range(n_bands):
-            row = pulls + 2 * a * LANES
-            _move_state(w, states + 2 * a * LANES, row)
-            for b in range(a + 1):
-                _move_block(w, blocks + 2 * (a * (a + 1) + 2 * b) * LANES, row, pulls + 2 * b * LANES)
-        for a in range(n_bands):
             low, high = min(a, own), max(a, own)
-            block = blocks + 2 * (high * (high + 1) + 2 * low) * LANES
-            slope = block + (2 if a >= own else 1) * LANES
-            _feel(w, pulls + 2 * a * LANES, block, slope, stationary + (a * n_bands + own) * LANES)
-        _weigh(w, states + 2 * own * LANES, pulls + 2 * own * LANES, flux[i], noise[i], unit[i])
+            _feel(blocks, high * (high + 1) // 2 + low, 2 if a >= own else 1, stationary, a, own, pulls)
+        _weigh(pulls, states, own, flux[i], noise[i], unit[i], head)
         if (i & 15) == 15:
             for k in range(LANES):
-                value[k] += math.log(w[5 * LANES + k])
-                w[5 * LANES + k] = 1.0
+                value[k] += math.log(head[5, k])
+                head[5, k] = 1.0
     for k in range(LANES):
-        value[k] = -0.5 * (w[4 * LANES + k] + value[k] + math.log(w[5 * LANES + k]))
+        value[k] = -0.5 * (head[4, k] + value[k] + math.log(head[5, k]))
 
 
 @njit(cache=True, nogil=True)
-def _place(curve: Curve, candidates: Floats, spare: float, w: Floats) -> None:
+def _place(curve: Curve, candidates: Floats, spare: float, w: Floats, room: Room) -> None:
     """Put the candidates (LANES, 4) where the sweeps look for them; spare is e^2 of u_2 = ln(jitter^2 + e^2)."""
     bands = curve[5]
     n_bands = len(bands)
@@ -253,11 +246,11 @@ def _place(curve: Curve, candidates: Floats, spare: float, w: Floats) -> None:
             w[18 * LANES + k], w[19 * LANES + k] = variance, variance * (1.0 + y) * math.exp(-y)
             w[20 * LANES + k], w[21 * LANES + k] = jitter, rate
             continue
-        w[6 * LANES + k], w[7 * LANES + k] = jitter, rate
+        room[0][6, k], room[0][7, k] = jitter, rate
         for a in range(n_bands):
             for b in range(n_bands):
                 y = per_wavelength * abs(bands[a] - bands[b])
-                w[(8 + 4 * n_bands + a * n_bands + b) * LANES + k] = variance * (1.0 + y) * math.exp(-y)
+                room[1][a, b, k] = variance * (1.0 + y) * math.exp(-y)
 
 
 @njit(cache=True, nogil=True)
@@ -265,7 +258,7 @@ def _log_prior(candidate: Floats) -> float:
     """Log-normal priors on l and on the wavelength scale as densities of their logarithms, without constants."""
     z = (candidate[0] - math.log(TIMESCALE_PRIOR_MEDIAN)) / TIMESCALE_PRIOR_SIGMA
     y = (candidate[3] - math.log(WAVELENGTH_SCALE)) / WAVELENGTH_SCALE_PRIOR_SIGMA
-    return -0.5 * (z * z + y * y)
+    return float(-0.5 * (z * z + y * y))
 
 
 def log_priors(candidates: Floats) -> Floats:
@@ -277,13 +270,13 @@ def log_priors(candidates: Floats) -> Floats:
 
 
 @njit(cache=True, nogil=True)
-def _evaluate(curve: Curve, candidates: Floats, spare: float, constant: float, w: Floats, value: Floats) -> None:
+def _evaluate(curve: Curve, candidates: Floats, spare: float, constant: float, w: Floats, room: Room, value: Floats) -> None:
     """Log evidence plus log prior of LANES candidates (LANES, 4), into value; -inf where it is no number."""
-    _place(curve, candidates, spare, w)
+    _place(curve, candidates, spare, w, room)
     if len(curve[5]) <= 2:
         _sweep_two_bands(curve, w, value)
     else:
-        _sweep_bands(curve, w, value)
+        _sweep_bands(curve, room, value)
     for k in range(LANES):
         total = value[k] + constant + _log_prior(candidates[k])
         value[k] = total if math.isfinite(total) else -math.inf
@@ -325,11 +318,12 @@ def evidence_objects(
     bands : rows (N,), wavelengths (B, 6), n_bands (B,) of `gaussian_process_bounds.band_objects`
     """
     rows, present, n_bands = bands
-    most = present.shape[1]
-    w = np.empty((8 + 4 * most + most * most + 2 * most * (most + 1)) * LANES)
+    m = present.shape[1]
+    w, head, stationary = np.empty(22 * LANES), np.empty((8, LANES)), np.empty((m, m, LANES))
+    room = head, stationary, np.empty((m, 2, LANES)), np.empty((m, 2, LANES)), np.empty((m * (m + 1) // 2, 4, LANES))
     for c in range(len(owner)):
         k = owner[c]
         own = slice(offsets[k], offsets[k + 1])
         curve = (mjd[own], rows[own], flux[own], noise[own], unit[own], present[k, : n_bands[k]])
         for p in range(0, candidates.shape[1], LANES):
-            _evaluate(curve, candidates[c, p : p + LANES], spare[k], constants[k], w, value[c, p : p + LANES])
+            _evaluate(curve, candidates[c, p : p + LANES], spare[k], constants[k], w, room, value[c, p : p + LANES])

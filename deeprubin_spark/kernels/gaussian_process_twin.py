@@ -35,7 +35,8 @@ def covariance(
     """A^2 M(dt / l) M(dlambda / s).  (n,) [d], (n,) [Angstrom] and (m,), (m,) to (n, m) [flux^2]."""
     in_time = matern32((time[:, None] - other_time) / process.timescale)
     in_wavelength = matern32((wavelength[:, None] - other_wavelength) / process.wavelength_scale)
-    return process.amplitude**2 * in_time * in_wavelength
+    found: FloatArray = process.amplitude**2 * in_time * in_wavelength
+    return found
 
 
 def covariance_slope(
@@ -45,7 +46,8 @@ def covariance_slope(
     step = time[:, None] - other_time
     in_time = -3.0 / process.timescale**2 * step * np.exp(-np.sqrt(3.0) * np.abs(step) / process.timescale)
     in_wavelength = matern32((wavelength[:, None] - other_wavelength) / process.wavelength_scale)
-    return process.amplitude**2 * in_time * in_wavelength
+    found: FloatArray = process.amplitude**2 * in_time * in_wavelength
+    return found
 
 
 def total_covariance(time: FloatArray, wavelength: FloatArray, flux_err: FloatArray, process: Process) -> FloatArray:

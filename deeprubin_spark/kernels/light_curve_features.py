@@ -87,13 +87,13 @@ def extract(observations: Observations, feature_set: FeatureSet = ZTF_GR) -> Ext
     used = latest_points(curves, MAX_POINTS)
     fits = gaussian_process.fit(used)
     status = np.where(usable, fits.status, np.int8(BAD_INPUT))
-    grid, newest = _posterior(used, fits, status == OK, feature_set)
+    grid, newest, weights = _posterior(used, fits, status == OK, feature_set)
     status[(status == OK) & ~np.isfinite(grid.start)] = FIT_FAILED
     values = np.full((curves.n_objects, len(feature_set.features)), np.nan)
     _fill_from_points(values, curves, used, observations, feature_set)
     t_ref = fill_shape_features(grid, values, feature_set.first_column("gp_peak"))
     fill_newest_statistics(newest, values, feature_set.first_column("gp_last"))
-    fill_process_statistics(used, fits, gaussian_process.data_weights(used, fits), status, values, feature_set.first_column("gp"))
+    fill_process_statistics(used, fits, weights, status, values, feature_set.first_column("gp"))
     fill_parametric_features(used, fits, feature_set.bands, values, feature_set.first_column("parametric"))
     _fill_period(values, curves, observations.history, kept, feature_set.first_column("period"))
     _clean(values, usable)
@@ -101,12 +101,14 @@ def extract(observations: Observations, feature_set: FeatureSet = ZTF_GR) -> Ext
     return Extracted(values, grid_time, t_ref, grid.mean, grid.sd, status, np.where(status == OK, np.diff(used.offsets), 0))
 
 
-def _posterior(used: LightCurves, fits: Fits, fitted: NDArray[np.bool_], feature_set: FeatureSet) -> tuple[PosteriorGrid, FloatArray]:
-    """Posterior of the fitted objects on their grids, and at their newest points: (B, W, 3) mean, deviation and slope."""
+def _posterior(
+    used: LightCurves, fits: Fits, fitted: NDArray[np.bool_], feature_set: FeatureSet
+) -> tuple[PosteriorGrid, FloatArray, FloatArray]:
+    """Posterior of the fitted objects on their grids and at their newest points (B, W, 3), and the weights of all points (N,) in it."""
     queries = grid_queries(used, fitted, N_GRID, GRID_MARGIN)
     wavelengths = np.array([BANDS[band_index(name)].wavelength for name in feature_set.bands])
-    found = gaussian_process.posterior(used, fits, queries.offsets, queries.mjd, wavelengths)
-    return gridded(queries, found.mean, found.sd, found.slope)
+    found, weights = gaussian_process.posterior_and_weights(used, fits, queries.offsets, queries.mjd, wavelengths)
+    return *gridded(queries, found.mean, found.sd, found.slope), weights
 
 
 def _fill_from_points(

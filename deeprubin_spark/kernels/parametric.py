@@ -76,7 +76,8 @@ class ModelFits:
     @property
     def reduced_chi2(self) -> FloatArray:
         """(B,) chi2 / (n_points - n_parameters)."""
-        return self.chi2 / np.maximum(self.n_points - self.n_parameters, 1)
+        reduced: FloatArray = self.chi2 / np.maximum(self.n_points - self.n_parameters, 1)
+        return reduced
 
 
 def worth_fitting(curves: LightCurves, bands: tuple[str, ...] = PARAMETRIC_BANDS) -> Mask:

@@ -29,6 +29,11 @@ _FROM_PEAK = "from the most significant bright point of the bands"
 
 def parametric_features(bands: tuple[str, ...]) -> tuple[ParametricFeature, ...]:
     """The features of fits to these bands; those of a band carry its name as suffix."""
+    return (*_of_bands(bands), *_of_all_bands(bands), *_quality())
+
+
+def _of_bands(bands: tuple[str, ...]) -> list[ParametricFeature]:
+    """Bazin's function and the supernova parametric model, each band by itself."""
     make = ParametricFeature
     rows = [
         feature
@@ -51,7 +56,13 @@ def parametric_features(bands: tuple[str, ...]) -> tuple[ParametricFeature, ...]
             make(f"spm_fall_time_{b}", "d", f"Fall time after the plateau in {b}", "tau_fall", _SPM),
         )
     ]
-    rows += [
+    return rows
+
+
+def _of_all_bands(bands: tuple[str, ...]) -> list[ParametricFeature]:
+    """Models that all bands share."""
+    make = ParametricFeature
+    return [
         make(
             "blackbody_amplitude",
             "nJy",
@@ -74,8 +85,13 @@ def parametric_features(bands: tuple[str, ...]) -> tuple[ParametricFeature, ...]
         make("dip_ingress_time", "d", "Time from the dip's first contact to its full depth", "q", _DIP),
         *(make(f"dip_depth_{b}", "nJy", f"Depth of the dip in {b}", "D_b", _DIP) for b in bands),
     ]
+
+
+def _quality() -> list[ParametricFeature]:
+    """How well each model fits."""
+    make = ParametricFeature
     chi2 = "chi2 / (n - k)"
-    rows += [
+    rows = [
         make("bazin_reduced_chi2", "1", "Chi-squared of Bazin's function per degree of freedom, all bands", chi2, _BAZIN),
         make("spm_reduced_chi2", "1", "Chi-squared of the supernova parametric model per degree of freedom, all bands", chi2, _SPM),
         make("blackbody_reduced_chi2", "1", "Chi-squared of the cooling blackbody per degree of freedom", chi2, _BLACKBODY),
@@ -89,7 +105,7 @@ def parametric_features(bands: tuple[str, ...]) -> tuple[ParametricFeature, ...]
     rows += [
         make(f"bic_{model}", "1", f"Bayesian information criterion of {name}, flux in nJy", bic, _BIC) for model, name in names.items()
     ]
-    return tuple(rows)
+    return rows
 
 
 PARAMETRIC_FEATURES: tuple[ParametricFeature, ...] = parametric_features(PARAMETRIC_BANDS)

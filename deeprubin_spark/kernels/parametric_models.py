@@ -171,7 +171,8 @@ def _largest_amplitude(points: Segments) -> FloatArray:
 def _event_problems(points: Segments, shape: int, objects: IntArray, bands: IntArray) -> Callable[[IntArray, Trial], None]:
     """Evaluation of problems that fit the segments (objects[t], bands[t]); bands (T, S)."""
     rows = objects[:, None], bands
-    problems = tuple(a[rows] for a in (points.start, points.count, points.mean, points.constant_chi2, _largest_amplitude(points)))
+    about = points.mean[rows], points.constant_chi2[rows], _largest_amplitude(points)[rows]
+    problems = points.start[rows], points.count[rows], *about
 
     def evaluate(todo: IntArray, trial: Trial) -> None:
         evaluate_events(shape, (points.time, points.flux, points.weight), problems, todo, trial.arrays())

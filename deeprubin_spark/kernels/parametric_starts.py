@@ -1,7 +1,7 @@
 """Where each parametric model's parameters may lie, and the points its fit starts from, read off the peak or the trough of the points.
 
-All functions take T problems and return starts (T, C, G, P), G in each of C regions, and low and high (T, P), in the model's own parameters: times [d] since the object's
-first point, logarithms of times [d] and of temperatures [K]. Starts may lie outside the bounds: `minimise` moves them in.
+All functions take T problems and return starts (T, C, G, P), G in each of C regions, and low and high (T, P), in the model's own parameters:
+times [d] since the object's first point, logarithms of times [d] and of temperatures [K]. Starts may lie outside the bounds: `minimise` moves them in.
 """
 
 from __future__ import annotations

@@ -85,9 +85,9 @@ def model_flux(model: str, time: FloatArray, wavelength: FloatArray, shape: Floa
     """Flux (n,) of a model. linear : amplitude and baseline, of every band in order of wavelength; spm: amplitude, slope; blackbody: amplitude."""
     x, p = time - shape[0], np.exp(shape[1:])
     if model == "spm":
-        return linear[0] * spm(x, p[0], linear[1], p[1], p[2])
+        return np.asarray(linear[0] * spm(x, p[0], linear[1], p[1], p[2]))
     if model == "blackbody":
-        return linear[0] * blackbody(x, wavelength, p[0], p[1], p[2] * p[3], p[2], p[4])
+        return np.asarray(linear[0] * blackbody(x, wavelength, p[0], p[1], p[2] * p[3], p[2], p[4]))
     of_event: dict[str, Callable[[], FloatArray]] = {
         "bazin": lambda: bazin(x, 1.0 / (1.0 / p[0] + 1.0 / p[1]), p[1]),
         "microlensing": lambda: microlensing(x, p[0], p[1]) / microlensing(np.zeros(1), p[0], p[1]),

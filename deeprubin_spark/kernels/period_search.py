@@ -13,7 +13,7 @@ minima the noise does not tell apart (half of it is found); and which of f and f
 Up to `max_frequencies` frequencies all points are taken in phase. A longer grid (5 span / min_period frequencies: at 0.05 d and 10,000 that is
 any time span above 100 d) is searched in segments of time first (`periodogram.py`). On simulated sinusoids, RR Lyrae and eclipsing binaries of
 50 to 200 points over 400 to 2,500 days this finds as many as the full grid, from amplitudes of 1 error up (50 points: 2 errors for 80 %), and
-the same 95 % of the RR Lyrae of SDSS stripe 82, at a tenth of the cost. A segment of few points hides a signal that is faint in each of them.
+the same 95 % of the RR Lyrae of SDSS stripe 82, at a fifth of the cost. A segment of few points hides a signal that is faint in each of them.
 """
 
 from __future__ import annotations

@@ -121,14 +121,14 @@ def _value(curve: Curve, time: float) -> float:
     i = min(max(int(time), 0), len(flux) - 2)
     u, rise = time - i, flux[i + 1] - flux[i]
     bend, twist = 3.0 * rise - 2.0 * slope[i] - slope[i + 1], slope[i] + slope[i + 1] - 2.0 * rise
-    return flux[i] + u * (slope[i] + u * (bend + u * twist))
+    return float(flux[i] + u * (slope[i] + u * (bend + u * twist)))
 
 
 @njit(cache=True, nogil=True)
 def _line(values: FloatArray, time: float) -> float:
     """Straight line between values at whole steps."""
     i = min(max(int(time), 0), len(values) - 2)
-    return values[i] + (time - i) * (values[i + 1] - values[i])
+    return float(values[i] + (time - i) * (values[i + 1] - values[i]))
 
 
 @njit(cache=True, nogil=True)
@@ -140,7 +140,7 @@ def _integral(curve: Curve, i: int, start: float, end: float) -> float:
     u, v = start - i, end - i
     at_start = u * (flux[i] + u * (slope[i] / 2.0 + u * (bend / 3.0 + u * twist / 4.0)))
     at_end = v * (flux[i] + v * (slope[i] / 2.0 + v * (bend / 3.0 + v * twist / 4.0)))
-    return at_end - at_start
+    return float(at_end - at_start)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -245,7 +245,7 @@ def _crossing(curve: Curve, times: FloatArray, fluxes: FloatArray, peak: int, st
     k = peak + step
     while 0 <= k < len(times):
         if fluxes[k] < level:
-            return abs(_root(curve, times[k - step], times[k], level) - times[peak])
+            return float(abs(_root(curve, times[k - step], times[k], level) - times[peak]))
         k += step
     return math.nan
 

@@ -114,7 +114,7 @@ def _decay(x: float) -> float:
     p = p * p
     p = p * p
     p = p * p
-    return p * p
+    return float(p * p)
 
 
 @njit(cache=True, nogil=True)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from deeprubin_spark.models.inputs import CHANNELS
 
-
 STRIDE = 2  # grid steps that are one step of the network
 
 

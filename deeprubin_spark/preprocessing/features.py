@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
 from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels import light_curve_features as kernel
 from deeprubin_spark.kernels.light_curves import light_curves as light_curves_of
 from deeprubin_spark.kernels.measurements import DETECTION, FORCED, KINDS, LIMIT
-from deeprubin_spark.kernels.observations import Context, Observations
+from deeprubin_spark.kernels.observations import Context, History, Observations
 from deeprubin_spark.kernels.upper_limits import UpperLimits
 from deeprubin_spark.preprocessing.history import light_curves, unfolded_nights, with_history
 from deeprubin_spark.preprocessing.objects import KEY_FIELDS, by_object
@@ -25,22 +26,33 @@ from deeprubin_spark.schemas.features import FEATURE_SET
 
 _CARRIED = ("survey", "ra", "dec", "rb_max", "drb_max", "ss_name", "ss_distance")
 _CONTEXT = ("star_score", "star_distance")
+PERIODS = tuple(feature.name for feature in kernel.FEATURES if feature.group == "period")
+_CACHED = tuple(f"earlier_{name}" for name in PERIODS)
 _POINT_FIELDS = [c.name for c in FEATURES.column("points").fields]
 _FIELDS = tuple(dict.fromkeys((*KEY_FIELDS, *_POINT_FIELDS)))
 
 
-def features(segments: DataFrame, base: DataFrame, touched: DataFrame) -> DataFrame:
+def features(segments: DataFrame, base: DataFrame, touched: DataFrame, earlier: DataFrame) -> DataFrame:
     """`features` rows of the objects and nights in `touched`, which are segment rows; all frames of one survey.
 
-    Only points with known_night <= night are seen; `segments` and `base` may hold more.
+    Only points with known_night <= night are seen; `segments` and `base` may hold more. earlier : `features` rows of nights before all of these;
+    a period that is in one of them and not due for another search is taken from there, and would come out the same.
     """
     unfolded = unfolded_nights(segments)
 
     def rows_of(batch: pa.RecordBatch) -> pa.RecordBatch:
         return _feature_rows(batch, unfolded)
 
-    joined = with_history(touched, segments, base, (*_CARRIED, *_CONTEXT), _FIELDS)
+    known = touched.join(_latest_periods(earlier), "object_id", "left")
+    joined = with_history(known, segments, base, (*_CARRIED, *_CONTEXT, *_CACHED), _FIELDS)
     return FEATURES.select(joined.mapInArrow(by_object(rows_of, "object_id"), FEATURES.spark_schema()))
+
+
+def _latest_periods(earlier: DataFrame) -> DataFrame:
+    """The latest period of each object: object_id and `_CACHED`."""
+    searched = earlier.where(F.col("period_n_known").isNotNull())
+    latest = searched.groupBy("object_id").agg(F.max_by(F.struct(*PERIODS), "night").alias("found"))
+    return latest.select("object_id", *(F.col(f"found.{name}").alias(cached) for name, cached in zip(PERIODS, _CACHED, strict=True)))
 
 
 def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.RecordBatch:
@@ -53,7 +65,10 @@ def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.Reco
     points = {name: flat[name].take(taken) for name in _POINT_FIELDS}
     kind = arrow.codes(points["kind"], KINDS)
     columns: dict[str, pa.Array] = {name: batch.column(name).take(rows) for name in ("object_id", "night", *_CARRIED, *_CONTEXT)}
-    observations = _observations(points, kind, offsets, columns)
+    cached = np.stack([arrow.floats(batch.column(name).take(rows)) for name in _CACHED], axis=1)
+    observations = _observations(
+        points, kind, offsets, columns, History(arrow.days(flat["known_night"].take(taken))[kind == DETECTION], cached)
+    )
     found = kernel.extract(observations)
     is_ok = found.status == kernel.STATUS_NAMES.index("ok")
     n_rows = len(rows)
@@ -74,9 +89,9 @@ def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.Reco
 
 
 def _observations(
-    points: dict[str, pa.Array], kind: NDArray[np.int8], offsets: NDArray[np.int64], columns: dict[str, pa.Array]
+    points: dict[str, pa.Array], kind: NDArray[np.int8], offsets: NDArray[np.int64], columns: dict[str, pa.Array], history: History
 ) -> Observations:
-    """Measurements, upper limits and context of the objects, as the kernels take them."""
+    """Measurements, upper limits, context and history of the objects, as the kernels take them."""
     mjd, band = arrow.floats(points["mjd"]), arrow.codes(points["band"], BAND_NAMES)
     flux, flux_err = arrow.floats(points["flux_njy"]), arrow.floats(points["flux_err_njy"])
     seen, limit = kind == DETECTION, kind == LIMIT
@@ -84,6 +99,7 @@ def _observations(
         light_curves_of(_offsets_of(seen, offsets), mjd[seen], band[seen], flux[seen], flux_err[seen]),
         UpperLimits(_offsets_of(limit, offsets), mjd[limit], band[limit], arrow.floats(points["limit_njy"])[limit]),
         Context(*(arrow.floats(columns[name]) for name in ("ra", "dec", *_CONTEXT))),
+        history,
     )
 
 

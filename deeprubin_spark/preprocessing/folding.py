@@ -51,7 +51,7 @@ def nights_to_rebuild(alert_nights: Sequence[dt.date], base: DataFrame, nights: 
     """
     if not holds(base, nights):
         return tuple(nights)
-    last = base.agg(F.max("last_night")).collect()[0][0]
+    last = base.agg(F.max("last_night")).collect()[0][0]  # one row: bounded
     return tuple(sorted({*nights, *(night for night in alert_nights if min(nights) <= night <= last)}))
 
 

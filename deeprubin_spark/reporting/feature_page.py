@@ -25,7 +25,7 @@ column) does not change when all fluxes, errors and limits are multiplied by one
 
 def feature_page(feature_set: FeatureSet = ZTF_GR) -> str:
     """All of it, as Markdown."""
-    preface = _PREFACE.format(name=feature_set.name, n=len(feature_set.features), bands=" and ".join(feature_set.bands))
+    preface = _PREFACE.format(name=feature_set.name, n=len(feature_set.features), bands=", ".join(feature_set.bands))
     groups = [group for group in GROUP_DOCS if feature_set.of_group(group)]
     contents = "\n".join(f"- [`{group}`](#{group}): {GROUP_DOCS[group]}, {len(feature_set.of_group(group))} features" for group in groups)
     symbols = [_symbols(module.__doc__) for module in (catalogue_posterior, catalogue_points)]

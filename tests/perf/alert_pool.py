@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.unit.ingestion.ztf_packets import ZTF_ARCHIVE, packets
+from tests.unit.ingestion.ztf_packets import ZTF_ARCHIVE, packets, varint
 
 STAMPS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
 NIGHT = "20181129"
@@ -51,7 +51,7 @@ class Pool:
         """Each alert's body, without header or schema; in each copy with other alert ids, put in where they stand."""
         shift = copy_number << 20
         return [
-            body.replace(_varint(alert["candid"]), _varint(alert["candid"] + shift))
+            body.replace(varint(alert["candid"]), varint(alert["candid"] + shift))
             for alert, body in zip(alerts, self._encoded(alerts), strict=True)
         ]
 
@@ -64,7 +64,7 @@ class Pool:
             for begin in range(0, len(bodies), a_block):
                 block = bodies[begin : begin + a_block]
                 size = sum(len(body) for body in block)
-                file.write(b"".join([_varint(len(block)), _varint(size), *block, header.getvalue()[-16:]]))
+                file.write(b"".join([varint(len(block)), varint(size), *block, header.getvalue()[-16:]]))
         return path
 
     def write_payloads(self, path: Path, bodies: list[bytes], rows_a_group: int = 500) -> Path:
@@ -82,15 +82,6 @@ class Pool:
                 fastavro.schemaless_writer(body, self.schema, alert)
                 self._bodies[key].append(body.getvalue())
         return self._bodies[key]
-
-
-def _varint(number: int) -> bytes:
-    """A number >= 0 as Avro writes it."""
-    bits, out = number << 1, bytearray()
-    while bits >= 0x80:
-        out.append(bits & 0x7F | 0x80)
-        bits >>= 7
-    return bytes([*out, bits])
 
 
 def _history_length(packet: bytes) -> int:

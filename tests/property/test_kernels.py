@@ -8,10 +8,14 @@ from hypothesis import strategies as st
 
 from deeprubin_spark.bands import band_index
 from deeprubin_spark.kernels.light_curve_features import FEATURE_NAMES, FEATURES, STATUS_NAMES, Extracted, extract
+from deeprubin_spark.kernels.light_curves import light_curves
+from deeprubin_spark.kernels.observations import Context, Observations
+from deeprubin_spark.kernels.upper_limits import UpperLimits
 
 OK = STATUS_NAMES.index("ok")
 OBSERVED_BANDS = [band_index(name) for name in "gri"]
 
+POINT_GROUPS = ("counts", "variability", "random_walk", "scales", "pairs", "limits")  # no search that rounding could lead elsewhere
 Curve = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -28,7 +32,7 @@ def curves(draw: st.DrawFn, min_points: int = 0) -> Curve:
 
 def together(batch: list[Curve]) -> Extracted:
     offsets = np.r_[0, np.cumsum([len(curve[0]) for curve in batch])].astype(np.int64)
-    return extract(offsets, *(np.concatenate([curve[i] for curve in batch]) for i in range(4)))
+    return extract(Observations.of_curves(light_curves(offsets, *(np.concatenate([curve[i] for curve in batch]) for i in range(4)))))
 
 
 def assert_same(found: Extracted, expected: Extracted) -> None:
@@ -77,7 +81,7 @@ def test_the_date_of_an_event_changes_only_its_date(curve, days):
     plain, moved = together([curve]), together([(mjd + days, band, flux, flux_err)])  # the times are exact in binary, before and after
     np.testing.assert_array_equal(moved.status, plain.status)
     np.testing.assert_allclose(moved.t_ref_mjd - days, plain.t_ref_mjd, rtol=0, atol=1e-4)
-    timeless = [i for i, f in enumerate(FEATURES) if f.group in ("gp", "counts", "variability")]
+    timeless = [i for i, f in enumerate(FEATURES) if f.group in POINT_GROUPS]
     np.testing.assert_allclose(moved.values[0, timeless], plain.values[0, timeless], rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(moved.grid_mean, plain.grid_mean, rtol=1e-4, atol=1e-4 * np.nanmax(np.abs(flux), initial=1.0))
 
@@ -89,3 +93,32 @@ def test_one_bad_error_is_bad_input_and_nothing_is_made_up(curve, row, kind):
     flux_err[row % len(flux_err)] = {"zero": 0.0, "negative": -1.0, "nan": np.nan}[kind]
     found = together([(mjd, band, flux, flux_err)])
     assert STATUS_NAMES[found.status[0]] == "bad_input" and np.isnan(found.values).all() and np.isnan(found.grid_mean).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(curves(min_points=1), st.lists(st.tuples(st.integers(-50, 780), st.sampled_from(OBSERVED_BANDS), st.floats(1.0, 1e6)), max_size=8))
+def test_limits_change_the_features_of_limits_and_no_other(curve, told):
+    points = light_curves(np.array([0, len(curve[0])]), *curve)
+    told.sort()
+    mjd, band, limit = (np.array([row[i] for row in told], float) for i in range(3))
+    limits = UpperLimits(np.array([0, len(told)]), 58000.0 + mjd, band.astype(np.int8), limit)
+    plain, found = together([curve]), extract(Observations(points, limits, Context.unknown(1)))
+    others = [i for i, f in enumerate(FEATURES) if f.group != "limits"]
+    np.testing.assert_array_equal(found.values[0, others], plain.values[0, others])
+    before = found.values[0, [FEATURE_NAMES.index(f"n_limits_before_{b}") for b in "gr"]].sum()
+    assert before == np.sum((58000.0 + mjd < curve[0][0]) & (band < band_index("i")))
+
+
+@settings(max_examples=60, deadline=None)
+@given(curves(min_points=1))
+def test_shares_are_shares_and_no_feature_is_infinite(curve):
+    found = together([curve])
+    assert not np.isinf(found.values).any()
+    named = dict(zip(FEATURE_NAMES, found.values[0], strict=True))
+    for name, value in named.items():
+        if name.endswith("_fraction") or name.startswith(("beyond_1sd", "median_buffer", "gp_jitter_share", "iar_phi", "peak_ratio")):
+            assert np.isnan(value) or 0.0 <= value <= 1.0, name
+        if name.startswith("colour_gr"):
+            assert np.isnan(value) or abs(value) <= 1.0, name
+        if name.startswith(("rise_", "fall_", "width_", "drw_", "amplitude_", "standard_deviation_")) and "limit" not in name:
+            assert np.isnan(value) or value >= -1e-9, name

@@ -16,6 +16,8 @@ from deeprubin_spark.bands import band_index
 from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.ingestion import plasticc
 from deeprubin_spark.kernels import light_curve_features as kernel
+from deeprubin_spark.kernels.light_curves import light_curves
+from deeprubin_spark.kernels.observations import Observations
 from deeprubin_spark.preprocessing.features import features
 from deeprubin_spark.schemas import LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.tables import Warehouse
@@ -134,13 +136,14 @@ def test_features_of_a_part_are_those_of_the_truncated_curve(spark, warehouse, m
         parent = made[name.partition("/")[0]]
         times = [point["mjd"] for point in made[name]["points"]]
         kept = [p for p in points_of(parent, "detection") if times[0] <= p["mjd"] <= times[-1]]
-        expected = kernel.extract(
+        curves = light_curves(
             np.array([0, len(kept)]),
             np.array([p["mjd"] for p in kept]),
             np.array([band_index(p["band"]) for p in kept]),
             np.array([p["flux_njy"] for p in kept]),
             np.array([p["flux_err_njy"] for p in kept]),
         )
+        expected = kernel.extract(Observations.of_curves(curves))
         values = [np.nan if found[name][feature] is None else found[name][feature] for feature in kernel.FEATURE_NAMES]
         np.testing.assert_array_equal(np.array(values, np.float32), expected.values[0].astype(np.float32))
         np.testing.assert_array_equal(found[name]["grid_mean"], expected.grid_mean[0].ravel().astype(np.float32))

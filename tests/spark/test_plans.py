@@ -33,7 +33,7 @@ def python_passes(plan: str) -> int:
 
 def test_light_curves_to_features_is_one_python_pass(warehouse):
     known = warehouse.read(LIGHTCURVE_SEGMENTS, survey="ztf")
-    made = features(known, warehouse.read(LIGHTCURVE_BASE, survey="ztf"), known.where("night = DATE'2018-11-29'"))
+    made = features(known, warehouse.read(LIGHTCURVE_BASE, survey="ztf"), known.where("night = DATE'2018-11-29'"), warehouse.read(FEATURES))
     assert python_passes(plan_of(made)) == 1
 
 

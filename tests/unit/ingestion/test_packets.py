@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from deeprubin_spark.ingestion import reading
 from deeprubin_spark.ingestion.archive import sources
 from deeprubin_spark.ingestion.packets import ALERT, ROW_ARROW, Wanted, read_packets, unpack
 from tests.unit.ingestion.ztf_packets import NIGHT_3_0, ZTF, ZTF_ARCHIVE, packets, rewritten, tar_gz
@@ -20,10 +21,10 @@ PACKETS = packets(NIGHT_3_0)
 SAMPLE = next(iter(PACKETS.values()))
 
 
-def rows_of(*paths, nights=(NIGHT,), programids=(1,), cutouts="drop"):
-    found = sources([str(path) for path in paths], nights)
+def rows_of(*paths, nights=(NIGHT,), programids=(1,), cutouts="drop", tasks=None):
+    tasks = tasks or [sources([str(path) for path in paths], nights)]
     wanted = Wanted(frozenset(nights), nights[0], frozenset(programids), cutouts)
-    batches = list(read_packets([found], wanted)(iter([pa.record_batch({"id": [0]})])))
+    batches = list(read_packets(tasks, wanted)(iter([pa.record_batch({"id": list(range(len(tasks)))})])))
     assert all(batch.schema == ROW_ARROW and batch.num_rows <= 512 for batch in batches)
     rows = pa.Table.from_batches(batches, ROW_ARROW)
     packed = pa.record_batch({"alerts": rows.filter(pc.equal(rows["outcome"], "batch"))["alerts"].combine_chunks()})
@@ -134,3 +135,45 @@ def test_stamps_are_kept_only_if_asked_for():
 def test_an_archive_of_a_thousand_copies_comes_in_bounded_batches(tmp_path):
     path = archive_of(tmp_path, {f"{i}.avro": SAMPLE for i in range(400)})
     assert outcomes(rows_of(path)) == {"kept": 400, "source": 1}
+
+
+def test_a_container_larger_than_a_piece_is_read_block_by_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_PIECE", 100_000)
+    blocks = container_of(range(40))
+    path = tmp_path / "many.avro"
+    path.write_bytes(b"".join(blocks))
+    rows = rows_of(path)
+    assert outcomes(rows) == {"kept": 40, "source": 1}
+    assert [row["candid"] for row in rows[:-1]] == list(range(40))
+
+
+def test_a_damaged_block_is_quarantined_and_the_others_are_not(tmp_path, monkeypatch):
+    blocks = container_of(range(20))
+    damaged = bytearray(blocks[5])
+    damaged[9:12] = b"\xff" * 3
+    path = tmp_path / "many.avro"
+    path.write_bytes(b"".join([*blocks[:5], bytes(damaged), *blocks[6:]]))
+    for piece in (1 << 22, 100_000):
+        monkeypatch.setattr(reading, "_PIECE", piece)
+        rows = rows_of(path)
+        assert outcomes(rows) == {"kept": 19, "quarantined": 1, "source": 1}
+        row = only(rows, "quarantined")
+        assert row["member"].startswith("many.avro, byte ")
+        assert int(row["member"].split()[-1]) == len(b"".join(blocks[:5])) + 4
+        assert only(rows, "source")["sequence"] == 20
+
+
+def test_of_a_large_container_that_is_cut_the_whole_blocks_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_PIECE", 100_000)
+    blocks = container_of(range(20))
+    path = tmp_path / "many.avro"
+    path.write_bytes(b"".join(blocks)[:-30])
+    rows = rows_of(path)
+    assert outcomes(rows) == {"kept": 19, "quarantined": 1, "source": 1}
+    assert only(rows, "quarantined")["reason"] == "decode_failed"
+
+
+def container_of(candids):
+    """The header and the blocks of a container with one alert in each block; the header is the begin of the first."""
+    first, *others = (rewritten(SAMPLE, candid=i) for i in candids)
+    return [first, *(packet[packet.index(packet[-16:]) + 16 : -16] + first[-16:] for packet in others)]

@@ -26,7 +26,24 @@ NIGHT = dt.date(2026, 11, 20)
 SKY = Sky(seed=1, n_known=100_000, history_nights=40, first_night=NIGHT)
 ALERTS = 130
 ARCHIVES = {"3.0": "ztf_public_20180819.tar.gz", "3.3": "ztf_public_20200202.tar.gz", "4.02": "ztf_public_20240715.tar.gz"}
-OWN = {"jd", "fid", "pid", "programid", "candid", "isdiffpos", "nid", "rcid", "field", "diffmaglim", "ra", "dec", "magpsf", "sigmapsf", "magnr", "rb"}
+OWN = {
+    "jd",
+    "fid",
+    "pid",
+    "programid",
+    "candid",
+    "isdiffpos",
+    "nid",
+    "rcid",
+    "field",
+    "diffmaglim",
+    "ra",
+    "dec",
+    "magpsf",
+    "sigmapsf",
+    "magnr",
+    "rb",
+}
 
 
 def a_night(form: str, templates: str, out) -> replay_files.Night:
@@ -144,7 +161,9 @@ def test_a_stamped_packet_is_the_bare_one_with_stamps_of_a_real_packet(decoded, 
     for payload, plain in zip(replay_packets.payloads(made), decoded, strict=True):
         packet = fastavro.schemaless_reader(io.BytesIO(payload.as_py()), schema, None)
         assert packet["cutoutScience"]["stampData"] in stamps
-        assert {name: value for name, value in packet.items() if "cutout" not in name} == {k: v for k, v in plain.items() if "cutout" not in k}
+        assert {name: value for name, value in packet.items() if "cutout" not in name} == {
+            k: v for k, v in plain.items() if "cutout" not in k
+        }
 
 
 def test_payload_files_hold_the_schema_and_the_night(tmp_path):
@@ -184,6 +203,15 @@ def test_the_same_night_again_is_the_same_bytes_and_another_replay_is_refused(tm
     (tmp_path / "ztf_payloads_20261120_001.parquet").touch()
     with pytest.raises(UsageError, match="another replay of 2026-11-20"):
         replay_files.check(night)
+
+
+def test_a_night_without_alerts_is_a_file_without_packets(tmp_path):
+    for form in replay_files.FORMS:
+        night = replay_files.Night(SKY, NIGHT, 0, 0.85, form, str(ZTF_ARCHIVE / ARCHIVES["3.3"]), str(tmp_path))
+        assert replay_files.write_file(night, 0)["alerts"] == 0
+    assert pq.ParquetFile(tmp_path / "ztf_payloads_20261120_000.parquet").metadata.num_rows == 0
+    with tarfile.open(tmp_path / "ztf_public_20261120_000.tar.gz") as tar:
+        assert tar.getnames() == []
 
 
 def test_a_file_that_failed_leaves_nothing(tmp_path, monkeypatch):

@@ -53,3 +53,12 @@ def tar(members: dict[str, bytes], kind: int = tarfile.PAX_FORMAT) -> bytes:
 
 def tar_gz(members: dict[str, bytes]) -> bytes:
     return gzip.compress(tar(members), 1)
+
+
+def varint(number: int) -> bytes:
+    """A number as Avro writes it."""
+    bits, out = (number << 1) ^ (number >> 63), bytearray()
+    while bits >= 0x80:
+        out.append(bits & 0x7F | 0x80)
+        bits >>= 7
+    return bytes([*out, bits])

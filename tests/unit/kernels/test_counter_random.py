@@ -34,7 +34,7 @@ def test_a_number_does_not_depend_on_the_numbers_drawn_with_it():
 def test_uniforms_are_uniform_and_normals_normal_and_the_two_of_a_word_independent():
     words = random.keys(3, np.arange(100_000))
     uniform, (first, second) = random.uniforms(words), random.normals(words)
-    assert 0.0 < uniform.min() and uniform.max() < 1.0
+    assert uniform.min() > 0.0 and uniform.max() < 1.0
     assert stats.kstest(uniform, "uniform").pvalue > 1e-3
     for values in (first, second):
         assert stats.kstest(values, "norm").pvalue > 1e-3

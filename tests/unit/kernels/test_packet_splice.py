@@ -39,7 +39,9 @@ def random_pieces(rng, n: int):
         content = rng.bytes(rng.integers(1, 60))
         ends = np.sort(rng.integers(0, len(content) + 1, 2 * rng.integers(0, 5))).tolist()
         kinds = rng.integers(FLOAT, NAME + 1, len(ends) // 2).tolist()
-        made.append((content, [Patch(b, e, kind, int(rng.integers(0, 3))) for b, e, kind in zip(ends[::2], ends[1::2], kinds, strict=True)]))
+        made.append(
+            (content, [Patch(b, e, kind, int(rng.integers(0, 3))) for b, e, kind in zip(ends[::2], ends[1::2], kinds, strict=True)])
+        )
     return gathered(made)
 
 
@@ -62,17 +64,40 @@ def test_the_compiled_form_writes_what_the_plain_one_does():
 
 
 def test_values_of_every_kind_are_decoded_by_fastavro():
-    kinds = {"name": "string", "letter": "string", "count": "long", "single": "float", "double": "double", "list": {"type": "array", "items": "long"}}
+    kinds = {
+        "name": "string",
+        "letter": "string",
+        "count": "long",
+        "single": "float",
+        "double": "double",
+        "list": {"type": "array", "items": "long"},
+    }
     schema = {"type": "record", "name": "all", "fields": [{"name": name, "type": kind} for name, kind in kinds.items()]}
-    head = [Patch(0, 1, NAME, 0), Patch(1, 2, LETTER, 0), Patch(2, 3, VARINT, 1), Patch(3, 4, FLOAT, 0), Patch(4, 5, DOUBLE, 1), Patch(5, 6, VARINT, 2)]
+    head = [
+        Patch(0, 1, NAME, 0),
+        Patch(1, 2, LETTER, 0),
+        Patch(2, 3, VARINT, 1),
+        Patch(3, 4, FLOAT, 0),
+        Patch(4, 5, DOUBLE, 1),
+        Patch(5, 6, VARINT, 2),
+    ]
     pieces = gathered([(b"abcdef", head), (b"x", [Patch(0, 1, VARINT, 1)]), (b"", [Patch(0, 0, ARRAY_END, 2)])])
     integers = np.array([[ord("t"), 0], [-7, 9], [2, 0]])
     reals = np.array([[0.1, 0.0], [1e-300, 0.0]])
     names = np.frombuffer(b"ZTF18abcdefg" * 2, np.uint8).reshape(2, 12)
     parts = np.array([0, 1, 1, 2, 0, 2])
     content, offsets = spliced(pieces, parts, np.array([0, 0, 1, 0, 1, 1]), np.array([0, 4, 6]), reals, integers, names)
-    first, second = (fastavro.schemaless_reader(io.BytesIO(content[b:e].tobytes()), schema, None) for b, e in zip(offsets, offsets[1:], strict=False))
-    assert first == {"name": "ZTF18abcdefg", "letter": "t", "count": -7, "single": float(np.float32(0.1)), "double": 1e-300, "list": [-7, 9]}
+    first, second = (
+        fastavro.schemaless_reader(io.BytesIO(content[b:e].tobytes()), schema, None) for b, e in zip(offsets, offsets[1:], strict=False)
+    )
+    assert first == {
+        "name": "ZTF18abcdefg",
+        "letter": "t",
+        "count": -7,
+        "single": float(np.float32(0.1)),
+        "double": 1e-300,
+        "list": [-7, 9],
+    }
     assert second["list"] == []
 
 

@@ -44,7 +44,9 @@ def test_a_gaussian_bump_is_measured_as_it_is():
     assert found["peak_mjd"] == pytest.approx(START + 50.3, abs=0.01) and found["peak_age"] == pytest.approx(126.0 - 10.0 - 50.3, abs=0.01)
     for level in (80, 50, 20):
         expected = 9.0 * np.sqrt(-2.0 * np.log(level / 100.0))
-        assert found[f"rise_{level}_g"] == pytest.approx(expected, abs=0.01) and found[f"fall_{level}_r"] == pytest.approx(expected, abs=0.01)
+        assert found[f"rise_{level}_g"] == pytest.approx(expected, abs=0.01) and found[f"fall_{level}_r"] == pytest.approx(
+            expected, abs=0.01
+        )
     assert found["width_g"] == pytest.approx(9.0 * np.sqrt(2.0 * np.pi), rel=1e-3)
     assert found["dm15_g"] == pytest.approx(2.5 / np.log(10.0) * 0.5 * (15.0 / 9.0) ** 2, rel=1e-2)
     assert found["n_peaks_g"] == 1.0 and found["second_peak_fraction_g"] == 0.0

@@ -48,7 +48,9 @@ def test_a_random_walk_rises_with_the_root_of_the_lag_and_noise_does_not_rise():
 
 def test_a_straight_line_has_slope_one():
     line = of_one(np.arange(100.0), 3.0 * np.arange(100.0), np.full(100, 1e-3))
-    assert line["sf_slope"] == pytest.approx(1.0, abs=0.02) and line["sf_amplitude"] == pytest.approx(90.0, rel=0.06)  # the bins hold a mean lag, not its root mean square
+    assert line["sf_slope"] == pytest.approx(1.0, abs=0.02) and line["sf_amplitude"] == pytest.approx(
+        90.0, rel=0.06
+    )  # the bins hold a mean lag, not its root mean square
 
 
 def test_noise_within_the_errors_has_no_structure_function_and_little_power():

@@ -117,7 +117,15 @@ def test_no_unit_of_flux_is_too_small_or_too_large(unit):
     rng = np.random.default_rng(4)
     mjd, flux, flux_err = np.arange(40.0), rng.normal(size=40), rng.uniform(0.1, 2.0, 40)
     plain, scaled = in_g(mjd, flux, flux_err), in_g(mjd, unit * flux, unit * flux_err)
-    in_njy = {"mean_flux", "amplitude", "standard_deviation", "median_absolute_deviation", "interpercentile_range", "maximum_slope", "linear_trend"}
+    in_njy = {
+        "mean_flux",
+        "amplitude",
+        "standard_deviation",
+        "median_absolute_deviation",
+        "interpercentile_range",
+        "maximum_slope",
+        "linear_trend",
+    }
     for name, value in plain.items():
         assert scaled[name] == pytest.approx(value * (unit if name in in_njy else 1.0), rel=1e-9), name
 
