@@ -26,6 +26,8 @@ _ALWAYS = {
     # so that a task holds the same amount of a large night as of a small one.
     "spark.sql.adaptive.skewJoin.enabled": "false",
     "spark.sql.adaptive.coalescePartitions.initialPartitionNum": "256",
+    # A stage over more columns than this is too much code for one Java method: Spark would write it, fail to compile it, and say so at length.
+    "spark.sql.codegen.maxFields": "40",
     # Of the history only rows of touched objects are shuffled, however small the one and large the other.
     "spark.sql.optimizer.runtime.bloomFilter.enabled": "true",
     "spark.sql.optimizer.runtime.bloomFilter.creationSideThreshold": "1TB",
