@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 export PYTHON ?= python3.11
-export q
+export q data
 places := . infra/places.sh
 # Files with few but long tests come first in the tree, so they are not sorted by their number of tests.
 in_two := --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -26,6 +26,10 @@ test: setup-dev ## All tests, a file at a time in each of two processes
 .PHONY: check
 check: setup-dev ## All tests, and format, lint, types, layers, dependencies
 	@$(places); export PATH="$$DEEPRUBIN_VENV/bin:$$PATH"; ruff format --check .; ruff check .; mypy; lint-imports; deptry .; pytest $(in_two) $(TESTS)
+
+.PHONY: bench
+bench: setup-dev ## What each stage costs beside its peers, and whether the bars are reached; data=PATH adds real stars
+	@$(places); "$$DEEPRUBIN_VENV/bin/python" -m tests.perf.bench $${data:+--data "$$data"}
 
 .PHONY: sql
 sql: setup ## A SQL prompt on the tables; make -s sql q="SELECT ..." prints one result

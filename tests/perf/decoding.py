@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.avro.functions import from_avro
+
 from tests.perf import ingest_costs
 from tests.perf.clock import cheapest, process_tree_seconds
 from tests.perf.ingest_costs import LIGHT_CURVE
@@ -23,18 +27,21 @@ def decode_kernel(place: Workplace) -> Measured:
 
 def decode_containers(place: Workplace) -> Measured:
     """Tasks that open the containers themselves."""
-    theirs = cheapest(lambda: _consume(_fields(place, "avro", place.containers)), place.n_alerts, process_tree_seconds)
-    return Measured(place.session.in_spark(place.containers, place.n_alerts), place.n_alerts, theirs)
+
+    def theirs() -> None:
+        _consume(_wanted(place.session.spark.read.format("avro").load([str(path) for path in place.containers])))
+
+    peer = cheapest(theirs, place.n_alerts, process_tree_seconds)
+    return Measured(place.session.in_spark(place.containers, place.n_alerts), place.n_alerts, peer)
 
 
 def decode_payloads(place: Workplace) -> Measured:
     """Tasks that open the Parquet files of bodies themselves, beside `from_avro` on the column Spark reads."""
-    from pyspark.sql.avro.functions import from_avro
 
     def theirs() -> None:
         bodies = place.session.spark.read.parquet(*map(str, place.payloads))
         alert = from_avro("payload", place.pool.text).alias("alert")
-        _consume(bodies.select(alert).selectExpr("alert.*").selectExpr(*_expressions()))
+        _consume(_wanted(bodies.select(alert).select("alert.*")))
 
     peer = cheapest(theirs, place.n_alerts, process_tree_seconds)
     return Measured(place.session.in_spark(place.payloads, place.n_alerts), place.n_alerts, peer)
@@ -56,18 +63,15 @@ def ingest_archive(place: Workplace) -> Measured:
     return Measured(place.session.ingested([place.archive], N_POOL), N_POOL)
 
 
-def _fields(place: Workplace, form: str, paths: list):
-    return place.session.spark.read.format(form).load([str(path) for path in paths]).selectExpr(*_expressions())
+def _wanted(alerts: DataFrame) -> DataFrame:
+    """The fields of `LIGHT_CURVE` that the packets have: schemas before 3.3 have no drb."""
+    known = set(alerts.columns)
+    known |= {f"candidate.{name}" for name in alerts.select("candidate.*").columns}
+    known |= {f"prv_candidates.{name}" for name in alerts.select(F.explode("prv_candidates").alias("p")).select("p.*").columns}
+    return alerts.selectExpr(*(f"{name} AS {name.replace('.', '_')}" for name in LIGHT_CURVE if name in known))
 
 
-def _expressions() -> list[str]:
-    """The fields of `LIGHT_CURVE` in Spark's SQL."""
-    scalars = [name for name in LIGHT_CURVE if not name.startswith("prv_candidates.")]
-    history = [name for name in LIGHT_CURVE if name.startswith("prv_candidates.")]
-    return [f"{name} AS {name.replace('.', '_')}" for name in [*scalars, *history]]
-
-
-def _consume(frame) -> None:
+def _consume(frame: DataFrame) -> None:
     frame.write.format("noop").mode("overwrite").save()
 
 

@@ -14,12 +14,13 @@ import numpy as np
 
 from deeprubin_spark.bands import band_index
 from deeprubin_spark.kernels import gaussian_process, light_curve_features
+from deeprubin_spark.kernels.due_periods import N_COLUMNS, fill_period_features
 from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
-from deeprubin_spark.kernels.light_curves import FloatArray
-from deeprubin_spark.kernels.observations import Observations
+from deeprubin_spark.kernels.light_curves import FloatArray, chosen_points
+from deeprubin_spark.kernels.observations import History, Observations
 from deeprubin_spark.kernels.variability import BAND_STATISTICS, fill_band_statistics
 from tests.perf.clock import cheapest
-from tests.perf.light_curves import by_band, repeated, standard_mix
+from tests.perf.light_curves import by_band, repeated, standard_mix, tonight
 from tests.perf.rows import Measured, Row
 from tests.perf.workplace import Workplace
 
@@ -30,6 +31,7 @@ _MODELS: tuple[tuple[ModuleType, str], ...] = (
     (gaussian_process, "posterior"),
     (gaussian_process, "data_weights"),
     (light_curve_features, "fill_parametric_features"),
+    (light_curve_features, "fill_period_features"),
 )
 # Our statistics of a band as the package has them, in the order of `BAND_STATISTICS`.
 _THEIRS: dict[str, Any] = {
@@ -70,9 +72,14 @@ def without_models(place: Workplace) -> Measured:
 
 
 def everything(place: Workplace) -> Measured:
-    """`extract` with its models: all that a light curve costs but for the period."""
-    batch = Observations.of_curves(repeated(standard_mix(N_OBJECTS), TIMES))
-    return Measured(cheapest(lambda: light_curve_features.extract(batch), batch.curves.n_objects), batch.curves.n_objects)
+    """`extract` with its models, as on a night on which each object has a new point."""
+    curves, known_night = tonight(repeated(standard_mix(N_OBJECTS), TIMES))
+    before = known_night < known_night.max()
+    cached = np.empty((curves.n_objects, N_COLUMNS))
+    fill_period_features(chosen_points(curves, before), known_night[before], None, cached, 0)
+    alone = Observations.of_curves(curves)
+    batch = Observations(curves, alone.limits, alone.context, History(known_night, cached))
+    return Measured(cheapest(lambda: light_curve_features.extract(batch), curves.n_objects), curves.n_objects)
 
 
 def shared(place: Workplace) -> Measured:
@@ -141,5 +148,5 @@ ROWS = (
         2.0,
         most={"largest relative difference": 1e-4},
     ),
-    Row("features_and_models", "features, Gaussian process and parametric models together", "object", everything),
+    Row("features_and_models", "a light curve on a night: features, Gaussian process, models, period where due", "object", everything),
 )

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deeprubin_spark.bands import BANDS, band_index
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves, light_curves
 
-FIRST_MJD = 58450.0
+FIRST_MJD, LAST_MJD = 58450.0, 59000.3
 _POINTS = 10, 150
 _SPAN = 30.0, 400.0  # [d]
 _ERROR = 2000.0, 6000.0  # [nJy]
@@ -38,6 +39,13 @@ def repeated(curves: LightCurves, times: int) -> LightCurves:
     counts = np.tile(np.diff(curves.offsets), times)
     columns = (np.tile(column, times) for column in (curves.mjd, curves.band, curves.flux, curves.flux_err))
     return light_curves(np.concatenate([[0], np.cumsum(counts)]), *columns)
+
+
+def tonight(curves: LightCurves) -> tuple[LightCurves, NDArray[np.int32]]:
+    """The same curves shifted so that each object's last point is of one night, and the night on which each point became known (N,)."""
+    shift = LAST_MJD - curves.mjd[curves.offsets[1:] - 1]
+    mjd = curves.mjd + np.repeat(shift, np.diff(curves.offsets))
+    return light_curves(curves.offsets, mjd, curves.band, curves.flux, curves.flux_err), np.floor(mjd).astype(np.int32)
 
 
 def points_of(curves: LightCurves, k: int) -> slice:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from tests.perf.alert_pool import NIGHT, Pool
 from tests.perf.ingest_costs import Session
 
 N_POOL = 1500  # alerts that differ
-COPIES = 16  # of the pool, under other names: Spark's own cost of a job must not count
+COPIES = 16  # of the pool, with other ids: Spark's own cost of a job must not count
 
 
 class Workplace:
@@ -37,15 +36,16 @@ class Workplace:
 
     @cached_property
     def containers(self) -> list[Path]:
-        """Copies of the pool without cutouts, an Avro container each."""
-        first = self.pool.write_container(self.folder / "alerts.avro", self.pool.bare)
-        return [first, *(Path(shutil.copy(first, self.folder / f"alerts_{i}.avro")) for i in range(1, COPIES))]
+        """Copies of the pool without cutouts, each with alert ids of its own: an Avro container each."""
+        return [self.pool.write_container(self.folder / f"alerts_{i}.avro", self._bodies(i)) for i in range(COPIES)]
 
     @cached_property
     def payloads(self) -> list[Path]:
-        """Copies of the pool without cutouts, bare bodies in a Parquet file each."""
-        first = self.pool.write_payloads(self.folder / f"ztf_payloads_{NIGHT}.parquet", self.pool.bare)
-        return [first, *(Path(shutil.copy(first, self.folder / f"ztf_payloads_{NIGHT}_{i}.parquet")) for i in range(1, COPIES))]
+        """The same copies as bare bodies in a Parquet file each."""
+        return [self.pool.write_payloads(self.folder / f"ztf_payloads_{NIGHT}_{i}.parquet", self._bodies(i)) for i in range(COPIES)]
+
+    def _bodies(self, copy_number: int) -> list[bytes]:
+        return self.pool.bodies(self.pool.bare, copy_number)
 
     @cached_property
     def session(self) -> Session:
