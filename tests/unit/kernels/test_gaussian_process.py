@@ -1,4 +1,4 @@
-"""The Gaussian process against `george`, against its plain twin, and against what a posterior must do."""
+"""The fit of the Gaussian process: its evidence against `george` and the plain twin, its optimum against SciPy, and what must not move it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from deeprubin_spark.bands import BANDS
 from deeprubin_spark.kernels import gaussian_process as gp
 from deeprubin_spark.kernels import gaussian_process_twin as twin
 from deeprubin_spark.kernels.gaussian_process_bounds import TIMESCALE_MAX, timescale_floor
-from deeprubin_spark.kernels.gaussian_process_evidence import AMPLITUDE_RANGE, JITTER_MAX
+from deeprubin_spark.kernels.gaussian_process_evidence import AMPLITUDE_RANGE, LANES, WAVELENGTH_SCALE_RANGE
 from deeprubin_spark.kernels.light_curves import LightCurves, latest_points, light_curves
 
 WAVELENGTHS = np.array([band.wavelength for band in BANDS])
+FITS = {"correlation fixed": gp.fit, "correlation fitted": gp.fit_with_bands}
 
 
 def objects(curves: LightCurves):
@@ -27,127 +28,111 @@ def objects(curves: LightCurves):
         yield curves.mjd[rows] - curves.mjd[first], WAVELENGTHS[curves.band[rows]], curves.flux[rows], curves.flux_err[rows]
 
 
-def one(mjd, band, flux, flux_err) -> LightCurves:
-    return light_curves(np.array([0, len(mjd)]), np.array(mjd), np.array(band), np.array(flux), np.array(flux_err))
-
-
-def george_process(time, wavelength, flux_err, amplitude, timescale) -> george.GP:
-    in_time = george_kernels.Matern32Kernel(timescale**2, ndim=2, axes=0)
-    in_wavelength = george_kernels.Matern32Kernel(6000.0**2, ndim=2, axes=1)
-    kernel = amplitude**2 * in_time * in_wavelength
-    process = george.GP(kernel)
-    process.compute(np.column_stack([time, wavelength]), flux_err)
-    assert kernel.get_value(np.zeros((1, 2)))[0, 0] == pytest.approx(amplitude**2)
-    return process
-
-
 def process_of(fits: gp.Fits, k: int) -> twin.Process:
     return twin.Process(fits.amplitude[k], fits.timescale[k], fits.wavelength_scale[k], fits.jitter[k])
 
 
-def set_to(fits: gp.Fits, amplitude, timescale, jitter) -> gp.Fits:
-    return dataclasses.replace(fits, amplitude=amplitude, timescale=timescale, jitter=jitter)
+def one(mjd, band, flux, flux_err) -> LightCurves:
+    return light_curves(np.array([0, len(mjd)]), np.array(mjd), np.array(band), np.array(flux), np.array(flux_err))
+
+
+def with_bands(curves: LightCurves, bands: list[int]) -> LightCurves:
+    keep = np.isin(curves.band, bands)
+    owner = np.repeat(np.arange(curves.n_objects), np.diff(curves.offsets))
+    counts = np.bincount(owner[keep], minlength=curves.n_objects)
+    return LightCurves(np.r_[0, np.cumsum(counts)], curves.mjd[keep], curves.band[keep], curves.flux[keep], curves.flux_err[keep])
+
+
+def multi_start(time, wavelength, flux, flux_err) -> float:
+    """Highest log posterior that SciPy finds from a grid of starts, with george's gradient; fluxes in units of their root mean square."""
+    unit = np.sqrt(np.mean(flux**2))
+    flux, flux_err = flux / unit, flux_err / unit
+    kernel = 1.0 * george_kernels.Matern32Kernel(400.0, ndim=2, axes=0) * george_kernels.Matern32Kernel(6000.0**2, ndim=2, axes=1)
+    kernel.freeze_parameter("k2:metric:log_M_0_0")
+    process = george.GP(kernel, white_noise=-8.0, fit_white_noise=True)
+    process.compute(np.column_stack([time, wavelength]), flux_err)
+
+    def negative(point):  # ln j^2, ln (A^2 / 2), ln l^2
+        process.set_parameter_vector(point)
+        slope, z = -process.grad_log_likelihood(flux, quiet=True), 0.5 * point[2] - np.log(22.0)
+        slope[2] += 0.5 * z
+        return -process.log_likelihood(flux, quiet=True) + 0.5 * z * z, slope
+
+    floor = timescale_floor(time)
+    limits = [(2.0 * np.log(0.02 * flux_err.min()), np.log(1.5)), (-10.0, 10.0), (2.0 * np.log(floor), 2.0 * np.log(TIMESCALE_MAX))]
+    starts = [(jitter, -0.7, 2.0 * np.log(max(t, floor))) for t in (5.0, 60.0) for jitter in (limits[0][0], -1.0)]
+    found = [minimize(negative, start, jac=True, bounds=limits, method="L-BFGS-B").fun for start in starts]
+    return -min(found) - len(flux) * np.log(unit)
+
+
+@pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
+@pytest.mark.parametrize("bands", [[1], [1, 2], [1, 2, 3], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 5]], ids=len)
+def test_the_evidence_is_that_of_the_plain_twin_for_any_number_of_bands(bands, fit, plasticc_six_bands):
+    curves = with_bands(plasticc_six_bands, bands)
+    fits = fit(curves)
+    np.testing.assert_allclose(gp.log_evidence(curves, fits), fits.log_evidence, rtol=1e-10, atol=1e-8)
+    for k, curve in enumerate(objects(curves)):
+        process = process_of(fits, k)
+        assert fits.log_evidence[k] == pytest.approx(twin.log_evidence(*curve, process), rel=1e-9, abs=1e-7)
+        assert fits.log_posterior[k] - fits.log_evidence[k] == pytest.approx(twin.log_prior(process), abs=1e-7)
 
 
 @pytest.mark.parametrize("sample", ["plasticc", "plasticc_six_bands"])
-def test_log_evidence_is_that_of_george_and_of_the_plain_twin(sample, request):
+def test_the_evidence_at_given_parameters_is_that_of_george(sample, request):
     curves = request.getfixturevalue(sample)
     fits = gp.fit(curves)
-    for factor, days, jitter in ((1.0, 20.0, 0.0), (3.0, 150.0, 0.3)):
-        wanted = set_to(fits, factor * fits.scale, np.full(curves.n_objects, days), jitter * fits.scale)
-        found = gp.log_evidence(curves, wanted)
+    for amplitude, timescale, jitter in ((1.0, 20.0, 0.0), (3.0, 150.0, 0.2)):
+        full = np.ones(curves.n_objects)
+        given = dataclasses.replace(fits, amplitude=amplitude * fits.scale, timescale=timescale * full, jitter=jitter * fits.scale)
+        found = gp.log_evidence(curves, given)
         for k, (time, wavelength, flux, flux_err) in enumerate(objects(curves)):
-            process = process_of(wanted, k)
-            other = george_process(time, wavelength, np.hypot(flux_err, process.jitter), process.amplitude, process.timescale)
-            assert found[k] == pytest.approx(other.log_likelihood(flux), rel=1e-8, abs=1e-6)
-            assert found[k] == pytest.approx(twin.log_evidence(time, wavelength, flux, flux_err, process), rel=1e-8, abs=1e-6)
+            in_time = george_kernels.Matern32Kernel(timescale**2, ndim=2, axes=0)
+            kernel = given.amplitude[k] ** 2 * in_time * george_kernels.Matern32Kernel(6000.0**2, ndim=2, axes=1)
+            process = george.GP(kernel)
+            process.compute(np.column_stack([time, wavelength]), np.hypot(flux_err, given.jitter[k]))
+            assert found[k] == pytest.approx(process.log_likelihood(flux), rel=1e-8, abs=1e-6)
 
 
-@pytest.mark.parametrize("fit", [gp.fit, gp.fit_with_bands])
-@pytest.mark.parametrize("sample", ["plasticc", "plasticc_six_bands"])
-def test_posterior_is_that_of_the_plain_twin(sample, fit, request):
-    curves = request.getfixturevalue(sample)
-    fits = fit(curves)
-    asked = np.array([4000.0, 6223.0])  # one wavelength between the bands, one in a band
-    grid = np.linspace(-30.0, 1100.0, 40)
-    query = np.concatenate([curves.mjd[first] + grid for first in curves.offsets[:-1]])
-    found = gp.posterior(curves, fits, np.arange(curves.n_objects + 1) * len(grid), query, asked)
-    for k, (time, wavelength, flux, flux_err) in enumerate(objects(curves)):
-        process, peak = process_of(fits, k), np.abs(flux).max()
-        for w, at in enumerate(asked):
-            rows = slice(k * len(grid), (k + 1) * len(grid))
-            mean, variance, slope = twin.posterior(time, wavelength, flux, flux_err, process, grid, np.full(len(grid), at))
-            np.testing.assert_allclose(found.mean[rows, w], mean, rtol=0, atol=1e-8 * peak)
-            np.testing.assert_allclose(found.slope[rows, w], slope, rtol=0, atol=1e-7 * peak / process.timescale)
-            expected = twin.widened(mean, variance, process)
-            np.testing.assert_allclose(found.sd[rows, w] ** 2, expected**2, rtol=1e-6, atol=1e-9 * process.amplitude**2)
-
-
-def test_posterior_mean_and_variance_are_those_of_george(plasticc):
+def test_most_fits_are_as_good_as_a_multi_start_of_scipy_and_none_is_far_behind(plasticc):
+    """The search has about six batches of candidates: where a far maximum is a little higher, it may stay on the nearer one."""
     fits = gp.fit(plasticc)
-    grid = np.linspace(-30.0, 1100.0, 40)
-    query = np.concatenate([plasticc.mjd[first] + grid for first in plasticc.offsets[:-1]])
-    found = gp.posterior(plasticc, fits, np.arange(plasticc.n_objects + 1) * len(grid), query, WAVELENGTHS[1:3])
-    for k, (time, wavelength, flux, flux_err) in enumerate(objects(plasticc)):
-        process = process_of(fits, k)
-        other = george_process(time, wavelength, np.hypot(flux_err, process.jitter), process.amplitude, process.timescale)
-        rows = slice(k * len(grid), (k + 1) * len(grid))
-        for w, at in enumerate(WAVELENGTHS[1:3]):
-            mean, variance = other.predict(flux, np.column_stack([grid, np.full(len(grid), at)]), return_var=True)
-            np.testing.assert_allclose(found.mean[rows, w], mean, rtol=0, atol=1e-8 * np.abs(flux).max())
-            expected = variance * (1.0 + (mean / process.amplitude) ** 2) + process.jitter**2
-            np.testing.assert_allclose(found.sd[rows, w] ** 2, expected, rtol=1e-6, atol=1e-8 * process.amplitude**2)
+    curves = list(objects(plasticc))
+    behind = np.array([multi_start(*curves[k]) - fits.log_posterior[k] for k in range(0, plasticc.n_objects, 2)])
+    assert np.median(behind) < 0.01 and np.mean(behind < 0.1) > 0.8 and behind.max() < 2.0
 
 
-def test_the_weights_hold_the_residuals_of_the_points(plasticc):
-    fits = gp.fit(plasticc)
-    weights = gp.data_weights(plasticc, fits)
-    found = gp.posterior(plasticc, fits, plasticc.offsets, plasticc.mjd, WAVELENGTHS)
-    residual = plasticc.flux - found.mean[np.arange(len(plasticc.mjd)), plasticc.band]
-    jitter = np.repeat(fits.jitter, np.diff(plasticc.offsets))
-    np.testing.assert_allclose(residual, (plasticc.flux_err**2 + jitter**2) * weights, atol=1e-7 * np.abs(plasticc.flux).max())
+def test_fitting_the_correlation_of_the_bands_never_lowers_the_posterior(plasticc):
+    fixed, fitted = gp.fit(plasticc), gp.fit_with_bands(plasticc)
+    assert np.all(fixed.wavelength_scale == pytest.approx(6000.0))
+    assert np.all(fitted.log_posterior >= fixed.log_posterior - 1e-9) and np.any(fitted.log_posterior > fixed.log_posterior + 0.5)
+    assert np.all(np.abs(np.log(fitted.wavelength_scale / 6000.0)) <= np.log(WAVELENGTH_SCALE_RANGE) + 1e-9)
 
 
-def test_leaving_a_point_out_is_what_the_twin_says_of_it_from_the_others(plasticc):
-    fits = gp.fit(plasticc)
-    found = gp.leave_one_out(plasticc, fits)
-    for k, (time, wavelength, flux, flux_err) in list(enumerate(objects(plasticc)))[::7]:
-        process, first = process_of(fits, k), plasticc.offsets[k]
-        for i in range(0, len(time), 9):
-            others = np.arange(len(time)) != i
-            seen = time[others], wavelength[others], flux[others], flux_err[others]
-            mean, variance, _ = twin.posterior(*seen, process, time[i : i + 1], wavelength[i : i + 1])
-            assert found.mean[first + i] == pytest.approx(mean[0], abs=1e-6 * np.abs(flux).max())
-            assert found.sd[first + i] ** 2 == pytest.approx(variance[0] + flux_err[i] ** 2 + process.jitter**2, rel=1e-5)
+def test_bands_that_move_apart_get_a_shorter_wavelength_scale_than_bands_that_move_together():
+    rng = np.random.default_rng(5)
+    time, band = np.sort(rng.uniform(0.0, 300.0, 120)), np.tile([1, 4], 60)
+    error = np.full(120, 2.0)
+    together = 100.0 * np.sin(time / 20.0) + rng.normal(0.0, 2.0, 120)
+    apart = np.where(band == 1, together, 100.0 * np.cos(time / 13.0) + rng.normal(0.0, 2.0, 120))
+    scales = [gp.fit_with_bands(one(time, band, flux, error)).wavelength_scale[0] for flux in (together, apart)]
+    assert scales[1] < 5000.0 < 8000.0 < scales[0]
 
 
-def test_the_fit_is_as_good_as_a_multi_start_of_scipy_on_the_plain_twin(plasticc):
-    fits = gp.fit(plasticc)
-    log_scale = np.diff(plasticc.offsets) * np.log(fits.scale)
-    gaps = []
-    for k, (time, wavelength, flux, flux_err) in list(enumerate(objects(plasticc)))[::4]:
-        scale, floor = fits.scale[k], timescale_floor(time)
-        values, errors = flux / scale, flux_err / scale
-        spare, power = 0.5 * np.min(errors**2), np.mean(values**2)
-
-        def negative(point, time=time, wavelength=wavelength, values=values, errors=errors, spare=spare):
-            process = twin.Process(np.exp(point[1]), np.exp(point[0]), jitter=np.sqrt(max(np.exp(point[2]) - spare, 0.0)))
-            return -twin.log_evidence(time, wavelength, values, errors, process) - twin.log_prior(process)
-
-        limits = [(np.log(floor), np.log(TIMESCALE_MAX)), (-np.log(AMPLITUDE_RANGE), np.log(AMPLITUDE_RANGE))]
-        limits.append((np.log(spare), np.log(JITTER_MAX * power + spare)))
-        starts = [(np.log(max(t, floor)), 0.0, limits[2][i] + (0.5 - i) * 0.1) for t in (10.0, 100.0) for i in (0, 1)]
-        best = min(minimize(negative, start, bounds=limits, method="L-BFGS-B").fun for start in starts)
-        gaps.append(-best - fits.log_posterior[k] - log_scale[k])
-    # Two climbs from a grid: now and then the higher of two tops is missed, by little.
-    assert np.median(gaps) < 0.05 and np.max(gaps) < 2.0, gaps
+def test_a_star_that_varies_faster_than_its_cadence_is_jitter_and_a_slow_transient_is_not():
+    rng = np.random.default_rng(6)
+    time, band, error = np.sort(rng.uniform(0.0, 900.0, 80)), rng.integers(1, 3, 80), np.full(80, 5.0)
+    noise = rng.normal(0.0, 5.0, 80)
+    star = gp.fit(one(time, band, 300.0 * np.sin(2 * np.pi * time / 0.5673) + noise, error))
+    transient = gp.fit(one(time, band, 300.0 * np.exp(-0.5 * ((time - 450.0) / 120.0) ** 2) + noise, error))
+    assert star.jitter[0] > 150.0 and transient.jitter[0] < 5.0
 
 
 def test_a_fit_lies_within_its_bounds_and_above_the_floor_of_its_cadence(plasticc):
     fits = gp.fit(plasticc)
     floors = np.array([timescale_floor(time) for time, *_ in objects(plasticc)])
-    assert np.all(fits.timescale >= floors * (1 - 1e-12)) and np.all(fits.timescale <= 1000.0 * (1 + 1e-12))
-    assert np.all(np.abs(np.log(fits.amplitude / fits.scale)) <= np.log(1000.0) + 1e-12)
+    assert np.all(fits.timescale >= floors * (1 - 1e-12)) and np.all(fits.timescale <= TIMESCALE_MAX * (1 + 1e-12))
+    assert np.all(np.abs(np.log(fits.amplitude / fits.scale)) <= np.log(AMPLITUDE_RANGE) + 1e-12)
+    assert np.all(fits.jitter >= 0.0)
 
 
 @pytest.mark.parametrize(
@@ -169,19 +154,20 @@ def test_the_order_of_points_taken_at_one_time_does_not_matter(plasticc_six_band
     shuffled = np.random.default_rng(1).permutation(len(nights))
     owner = np.repeat(np.arange(curves.n_objects), np.diff(curves.offsets))
     order = shuffled[np.lexsort((nights[shuffled], owner[shuffled]))]
-    plain = gp.fit(LightCurves(curves.offsets, nights, curves.band, curves.flux, curves.flux_err))
-    mixed = gp.fit(LightCurves(curves.offsets, nights[order], curves.band[order], curves.flux[order], curves.flux_err[order]))
     assert not np.array_equal(order, np.arange(len(order)))
-    np.testing.assert_allclose(mixed.log_posterior, plain.log_posterior, rtol=1e-8, atol=1e-3)
-    np.testing.assert_allclose(mixed.timescale, plain.timescale, rtol=0.02)
+    plain = LightCurves(curves.offsets, nights, curves.band, curves.flux, curves.flux_err)
+    mixed = LightCurves(curves.offsets, nights[order], curves.band[order], curves.flux[order], curves.flux_err[order])
+    fits, other = gp.fit(plain), gp.fit(mixed)
+    np.testing.assert_allclose(gp.log_evidence(mixed, fits), fits.log_evidence, rtol=1e-9, atol=1e-7)
+    np.testing.assert_allclose(other.log_posterior, fits.log_posterior, rtol=1e-8, atol=1e-2)
 
 
 def test_flux_scale_moves_amplitude_and_nothing_else(plasticc):
     plain = gp.fit(plasticc)
     brighter = gp.fit(LightCurves(plasticc.offsets, plasticc.mjd, plasticc.band, 1024.0 * plasticc.flux, 1024.0 * plasticc.flux_err))
     np.testing.assert_allclose(brighter.amplitude, 1024.0 * plain.amplitude, rtol=1e-12)
-    np.testing.assert_allclose(brighter.timescale, plain.timescale, rtol=1e-12)
     np.testing.assert_allclose(brighter.jitter, 1024.0 * plain.jitter, rtol=1e-12)
+    np.testing.assert_allclose(brighter.timescale, plain.timescale, rtol=1e-12)
     expected = plain.log_evidence - np.diff(plasticc.offsets) * np.log(1024.0)
     np.testing.assert_allclose(brighter.log_evidence, expected, rtol=1e-10)
 
@@ -189,17 +175,17 @@ def test_flux_scale_moves_amplitude_and_nothing_else(plasticc):
 def test_a_later_season_gives_the_same_fit(plasticc):
     plain = gp.fit(plasticc)
     later = gp.fit(LightCurves(plasticc.offsets, plasticc.mjd + 4096.0, plasticc.band, plasticc.flux, plasticc.flux_err))
-    np.testing.assert_allclose(later.log_posterior, plain.log_posterior, rtol=1e-7, atol=1e-3)
-    np.testing.assert_allclose(later.timescale, plain.timescale, rtol=0.02)
+    np.testing.assert_allclose(later.log_posterior, plain.log_posterior, rtol=1e-7, atol=1e-2)
 
 
-def test_far_from_the_points_the_posterior_is_the_prior(plasticc):
-    fits = gp.fit(plasticc)
-    far = plasticc.mjd[plasticc.offsets[1:] - 1] + 1e5
-    mean, sd, slope = gp.posterior(plasticc, fits, np.arange(plasticc.n_objects + 1), far, WAVELENGTHS[1:3])
-    np.testing.assert_allclose(mean, 0.0, atol=1e-9)
-    np.testing.assert_allclose(slope, 0.0, atol=1e-9)
-    np.testing.assert_allclose(sd, np.column_stack([np.hypot(fits.amplitude, fits.jitter)] * 2), rtol=1e-12)
+def test_an_object_does_not_notice_the_batch_it_came_in(plasticc, plasticc_six_bands):
+    for curves, fit in ((plasticc, gp.fit), (plasticc_six_bands, gp.fit_with_bands)):
+        together = fit(curves)
+        for k in (0, 3, 6):
+            rows = slice(curves.offsets[k], curves.offsets[k + 1])
+            alone = fit(one(curves.mjd[rows], curves.band[rows], curves.flux[rows], curves.flux_err[rows]))
+            for name in ("amplitude", "timescale", "wavelength_scale", "jitter", "log_evidence", "log_posterior"):
+                assert getattr(alone, name)[0] == getattr(together, name)[k], name
 
 
 @pytest.mark.parametrize(
@@ -216,14 +202,58 @@ def test_far_from_the_points_the_posterior_is_the_prior(plasticc):
     ],
 )
 def test_points_that_cannot_be_fitted_are_bad_input_and_leave_no_number(mjd, band, flux, flux_err):
-    fits = gp.fit(one(mjd, band, flux, flux_err))
+    bad = one(mjd, band, flux, flux_err)
+    fits = gp.fit(bad)
     assert gp.STATUS_NAMES[fits.status[0]] == "bad_input"
-    assert np.isnan([fits.amplitude[0], fits.timescale[0], fits.log_evidence[0], fits.log_posterior[0], fits.scale[0]]).all()
+    assert all(np.isnan(getattr(fits, field.name)).all() for field in dataclasses.fields(fits) if field.name != "status")
+    assert np.isnan(gp.log_evidence(bad, fits)).all()
 
 
-def test_two_points_are_too_few():
-    fits = gp.fit(one([1.0, 2.0], [1, 2], [1.0, 2.0], [1.0, 1.0]))
-    assert gp.STATUS_NAMES[fits.status[0]] == "too_few_points" and np.isnan(fits.amplitude[0])
+def test_a_bad_object_leaves_its_neighbours_alone(plasticc):
+    flux = plasticc.flux.copy()
+    flux[plasticc.offsets[1]] = np.nan
+    spoilt = LightCurves(plasticc.offsets, plasticc.mjd, plasticc.band, flux, plasticc.flux_err)
+    fits, clean = gp.fit(spoilt), gp.fit(plasticc)
+    others = np.arange(plasticc.n_objects) != 1
+    assert gp.STATUS_NAMES[fits.status[1]] == "bad_input"
+    np.testing.assert_array_equal(fits.log_posterior[others], clean.log_posterior[others])
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_fewer_than_three_points_are_too_few(n):
+    fits = gp.fit(one(np.arange(float(n)), np.arange(n) % 2, np.ones(n), np.ones(n)))
+    assert gp.STATUS_NAMES[fits.status[0]] in (("bad_input", "too_few_points") if n == 0 else ("too_few_points",))
+    assert np.isnan(fits.amplitude[0])
+
+
+def test_no_objects_are_no_fits():
+    nothing = light_curves(np.zeros(1), np.empty(0), np.empty(0), np.empty(0), np.empty(0))
+    assert len(gp.fit(nothing).amplitude) == len(gp.fit_with_bands(nothing).status) == 0
+
+
+EXTREMES = {
+    "three points": ([0.0, 1.0, 2.0], [1, 1, 1], [1.0, 2.0, 1.0], [1.0, 1.0, 1.0]),
+    "one time": ([5.0] * 4, [1, 1, 2, 2], [1.0, 2.0, 3.0, 4.0], [0.5] * 4),
+    "no flux": ([0.0, 3.0, 6.0, 9.0], [1, 2, 1, 2], [0.0] * 4, [1.0] * 4),
+    "huge errors": ([0.0, 3.0, 6.0, 9.0], [1, 2, 1, 2], [1.0, 2.0, 3.0, 4.0], [1e20] * 4),
+    "one huge error": ([0.0, 3.0, 6.0, 9.0], [1, 2, 1, 2], [1.0, 2.0, 3.0, 4.0], [0.1, 0.1, 0.1, 1e20]),
+    "one tiny error": ([0.0, 3.0, 6.0, 9.0], [1, 2, 1, 2], [1.0, 2.0, 3.0, 4.0], [0.1, 0.1, 0.1, 1e-9]),
+    "a gap of 3000 days": ([0.0, 1.0, 2.0, 3002.0, 3003.0], [1, 2, 1, 2, 1], [1.0, 2.0, 3.0, -4.0, -3.0], [0.1] * 5),
+    "faint": ([0.0, 3.0, 6.0, 9.0], [1, 2, 1, 2], [1e-12, 2e-12, 3e-12, 4e-12], [1e-13] * 4),
+    "bright": ([0.0, 3.0, 6.0, 9.0], [1, 2, 1, 2], [1e12, 2e12, 3e12, 4e12], [1e11] * 4),
+    "256 points": (np.arange(256.0), np.arange(256) % 2, np.sin(np.arange(256.0) / 9), np.full(256, 0.01)),
+}
+
+
+@pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
+@pytest.mark.parametrize("curve", EXTREMES.values(), ids=EXTREMES)
+def test_extreme_curves_have_finite_fits_and_posteriors(curve, fit):
+    curves = one(*curve)
+    fits = fit(curves)
+    assert gp.STATUS_NAMES[fits.status[0]] == "ok"
+    assert np.isfinite([fits.amplitude[0], fits.timescale[0], fits.jitter[0], fits.log_evidence[0]]).all()
+    found = gp.posterior(curves, fits, np.array([0, 3]), np.array([-1e4, 4.5, 1e5]), WAVELENGTHS)
+    assert np.isfinite(np.concatenate(found)).all() and (found.sd > 0.0).all()
 
 
 def test_contradicting_points_without_error_are_a_failed_fit_not_a_number():
@@ -241,19 +271,6 @@ def test_nanojanskys_of_any_size_can_be_fitted():
         assert fits.status[0] == 0 and fits.amplitude[0] / unit == pytest.approx(expected, rel=0.02)
 
 
-def test_held_out_points_scatter_about_the_posterior_as_much_as_it_says():
-    """Curves drawn from the model itself: the standardised residuals of points it did not see have a standard deviation near one."""
-    rng = np.random.default_rng(7)
-    scores = []
-    for _ in range(40):
-        time, wavelength = np.sort(rng.uniform(0, 150, 60)), WAVELENGTHS[rng.integers(1, 3, 60)]
-        covariance = twin.covariance(time, wavelength, time, wavelength, twin.Process(100.0, 25.0))
-        flux = rng.multivariate_normal(np.zeros(60), covariance + 25.0 * np.eye(60))
-        band = np.searchsorted(WAVELENGTHS, wavelength)
-        seen = rng.random(60) < 0.7
-        curves = one(time[seen], band[seen], flux[seen], np.full(seen.sum(), 5.0))
-        found = gp.posterior(curves, gp.fit(curves), np.array([0, (~seen).sum()]), time[~seen], WAVELENGTHS)
-        rows = np.arange((~seen).sum()), band[~seen]
-        scores.append((flux[~seen] - found.mean[rows]) / np.hypot(found.sd[rows], 5.0))
-    # Below one: intervals are widened where the source is brighter than its mean amplitude, as real sources need.
-    assert 0.8 < np.concatenate(scores).std() < 1.1
+def test_patterns_and_starts_fill_whole_sweeps():
+    for candidates in (gp._STARTS, gp._FIXED_BANDS.pattern, gp._FITTED_BANDS.pattern):
+        assert len(candidates) % LANES == 0
