@@ -13,6 +13,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -71,7 +72,6 @@ class Writers:
     def __init__(self, wanted: Iterable[str] | None) -> None:
         self._wanted = None if wanted is None else tuple(wanted)
         self._writers: list[Writer] = []
-        self._programs: dict[bytes, Program] = {}
 
     def of_packet(self, data: bytes, begin: int, end: int) -> Writer:
         """Who wrote the packet data[begin:end].
@@ -87,14 +87,10 @@ class Writers:
 
     def program(self, schema: bytes) -> Program:
         """The program of a schema's text. BadPacketError where it cannot be read."""
-        if schema not in self._programs:
-            if len(self._programs) >= _KNOWN:
-                self._programs.clear()
-            try:
-                self._programs[schema] = compile_schema(fastavro.parse_schema(json.loads(schema.decode())), self._wanted)
-            except Exception as error:  # fastavro raises its own, and plain ValueError, KeyError, TypeError
-                raise BadPacketError("decode_failed", f"header: the schema cannot be read: {type(error).__name__}: {error}") from error
-        return self._programs[schema]
+        try:
+            return _compiled(schema, self._wanted)
+        except Exception as error:  # fastavro raises its own, and plain ValueError, KeyError, TypeError
+            raise BadPacketError("decode_failed", f"header: the schema cannot be read: {type(error).__name__}: {error}") from error
 
     def _read(self, data: bytes, begin: int, end: int) -> Writer:
         if not data.startswith(MAGIC, begin, end):
@@ -104,6 +100,12 @@ class Writers:
         metadata, length = _metadata(packet, len(MAGIC))
         codec = metadata.get(b"avro.codec", b"null").decode("utf-8", "replace")
         return Writer(self.program(metadata.get(b"avro.schema", b"")), codec, packet[:length])
+
+
+@lru_cache(_KNOWN)
+def _compiled(schema: bytes, wanted: tuple[str, ...] | None) -> Program:
+    """Kept as long as the process lives: the next source that a worker reads was mostly written by the same writer."""
+    return compile_schema(fastavro.parse_schema(json.loads(schema.decode())), wanted)
 
 
 def blocks(data: bytes, begin: int, at: int, end: int, sync: bytes, codec: str) -> Iterator[Block]:

@@ -4,21 +4,23 @@ F difference flux [nJy], t [d], x = t - t0, b a band; A, B, S, D, c linear, the 
 
 bazin         F_b = A_b e^(-x / tau_fall) / (1 + e^(-x / tau_rise)) + B_b,  each band by itself                       Bazin 2009, eq. 1
 spm           F_b = A [(1 - beta x / gamma) (1 - s) + (1 - beta) e^(-(x - gamma) / tau_fall) s] / (1 + e^(-x / tau_rise)),
-              s = 1 / (1 + e^(-(x - gamma) / 3 d)),  0 <= beta <= 1,  each band by itself           Villar 2019; Sanchez-Saez 2021, eq. A5
+              s = 1 / (1 + e^(-(x - gamma) / 3 d)),  0 <= beta <= 1,  each band by itself           Villar 2019; Sanchez-Saez 2021, app. A
 blackbody     F_b = A n(t) pi B_nu(T(t), lambda_b) nu_0 / (sigma T^4),  n = k / (e^(-x / tau_1) + e^(x / tau_2)) with n = 1 at its peak,
               T = T_min + (T_max - T_min) / (1 + e^(x / tau_cool)),  nu_0 = c / 6000 Angstrom,  all bands together       Russeil 2024
 microlensing  F_b = S_b (M(u) - 1) + B_b,  M = (u^2 + 2) / (u sqrt(u^2 + 4)),  u^2 = u0^2 + x^2 / t_E^2                Paczynski 1986
 flare         F_b = A_b f(x / width) + B_b,  f Davenport's rise from -1 to 0 and decay after 0                    Davenport 2014, eq. 1, 4
 dip           F_b = B_b - D_b clip(1/2 + (W / 2 - |x|) / q, 0, 1),  W width at half depth, q <= W ingress          a trapezoid, one event
 
-Fits are bounded (`parametric_starts.py`), amplitudes not negative and at most ten times the range of the band's points. In `bazin`
-tau_rise < tau_fall, as it must be for a flux that vanishes long before the event. The rise and fall of the blackbody are those of its n.
+Fits are bounded (`parametric_starts.py`), amplitudes not negative and at most ten times the range of the band's points
+(bolometric: a thousand times their peak). In `bazin` tau_rise < tau_fall, as it must be for a flux that vanishes long before the event. The
+rise and fall of the blackbody are those of its n. Davenport's decay is raised by 0.8 % so that it meets the rise at the peak.
 
     BIC = chi2 + sum ln(2 pi sigma_i^2) + k ln n
 
 over all n points in the bands asked for, sigma in nJy: -2 ln of the density of the fluxes [nJy^-n] at the best fit, plus the price of k
 parameters (Schwarz 1978). It can be set against a Gaussian process of log evidence L fitted to the same points, BIC_GP = -2 L + k_GP ln n.
-A band that is too sparse for `bazin` or `spm` is described by its mean, one parameter, so that every BIC is about the same points.
+A band that is too sparse for `bazin` or `spm`, or does not vary, is described by its mean, one parameter, so that every BIC is about the
+same points.
 The plain twin is `parametric_twin.py`.
 """
 

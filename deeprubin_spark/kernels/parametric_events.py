@@ -37,11 +37,12 @@ N_SUMS = 19
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _exp(x: float) -> float:
-    """e^x for |x| < 80, relative error 1e-12, without a branch or a call: loops of it become vector instructions."""
-    y = min(max(x, -_LARGEST_EXPONENT), _LARGEST_EXPONENT) / 1024.0
+    """e^x within |x| < 80, beyond it that of the limit; no branch, no call, so that loops of it become vector instructions.
+
+    Taylor's polynomial at x / 256, squared eight times: relative error below 1e-11 where |x| < 30, below 3e-8 elsewhere.
+    """
+    y = min(max(x, -_LARGEST_EXPONENT), _LARGEST_EXPONENT) / 256.0
     e = 1.0 + y * (1.0 + y * (1 / 2 + y * (1 / 6 + y * (1 / 24 + y * (1 / 120 + y * (1 / 720 + y * (1 / 5040 + y / 40320)))))))
-    e *= e
-    e *= e
     e *= e
     e *= e
     e *= e

@@ -43,8 +43,18 @@ def n_parameters(model: str, n_bands: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def fittable_bands(points: Segments, model: str) -> Mask:
-    """(B, S): bands with enough points for a model that fits each by itself."""
-    return points.count >= BAND_PARAMETERS[model] + SPARE_POINTS
+    """(B, S): bands with enough points for a model that fits each by itself, that vary, or are the one with the most significant peak."""
+    peak_snr = np.where(points.count > 0, points.facts[..., PEAK_SNR], -np.inf)
+    is_brightest = peak_snr == peak_snr.max(axis=1, keepdims=True)
+    fittable: Mask = (points.count >= BAND_PARAMETERS[model] + SPARE_POINTS) & (_is_variable(points) | is_brightest)
+    return fittable
+
+
+def _is_variable(points: Segments) -> Mask:
+    """(B, S): chi-squared of a constant exceeds what noise would give."""
+    spare = np.maximum(points.count - 1, 1)
+    is_variable: Mask = points.constant_chi2 > spare + VARIABLE_SIGMA * np.sqrt(2.0 * spare)
+    return is_variable
 
 
 def has_enough_points(points: Segments) -> Mask:
@@ -64,8 +74,7 @@ def has_enough_points(points: Segments) -> Mask:
 def shows_event(points: Segments) -> Mask:
     """(B, M): what the module's first paragraphs say, for events up and, for the dip, down."""
     facts, count = points.facts, points.count
-    spare = np.maximum(count - 1, 1)
-    is_variable = points.constant_chi2 > spare + VARIABLE_SIGMA * np.sqrt(2.0 * spare)
+    is_variable = _is_variable(points)
     rises = is_variable & (facts[..., PEAK_SNR] >= EVENT_SNR) & (facts[..., N_PEAKS] == 1)
     falls = is_variable & (facts[..., TROUGH_SNR] <= -EVENT_SNR) & (facts[..., N_TROUGHS] == 1)
     is_long = rises & (facts[..., N_HIGH] >= EVENT_POINTS)

@@ -22,6 +22,8 @@ from deeprubin_spark.kernels.parametric_supernovae import evaluate_blackbody, ev
 
 AMPLITUDE_RANGE = 10.0  # largest amplitude in units of the range of a band's points
 BOLOMETRIC_RANGE = 1000.0  # the same for a bolometric flux, of which a band may see little
+EVENT_STEPS, SUPERNOVA_STEPS = 5, 12  # of the search in each region: more for more parameters that can stand in for each other
+
 Mask = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
@@ -56,7 +58,7 @@ def fit_bazin_shapes(points: Segments, wanted: Mask, needed: Mask) -> BandFits:
     objects, bands = np.nonzero(chosen & (points.count > 0))
     starts, low, high = parametric_starts.bazin(points.facts[objects, bands], points.duration[objects])
     evaluate = _event_problems(points, BAZIN, objects, bands[:, None])
-    return BandFits(objects, bands, minimise(evaluate, starts, low, high, n_linear=2))
+    return BandFits(objects, bands, minimise(evaluate, starts, low, high, n_linear=2, n_short=EVENT_STEPS))
 
 
 def bazin(points: Segments, wanted: Mask, shapes: BandFits) -> Found:
@@ -76,18 +78,18 @@ def spm(points: Segments, wanted: Mask, shapes: BandFits) -> Found:
     objects, bands = shapes.object[chosen], shapes.band[chosen]
     starts, low, high = parametric_starts.spm(shapes.best.parameters[chosen], points.facts[objects, bands], points.duration[objects])
     largest = _largest_amplitude(points)[objects, bands] + AMPLITUDE_RANGE * np.abs(points.facts[objects, bands, PEAK_FLUX])
-    problems = points.start[objects, bands], points.count[objects, bands], largest
+    problems = points.start[objects, bands], points.room[objects, bands], largest
 
     def evaluate(todo: IntArray, trial: Trial) -> None:
         evaluate_spm((points.time, points.flux, points.weight), problems, todo, trial.arrays())
 
-    best = minimise(evaluate, starts, low, high, n_linear=2)
+    best = minimise(evaluate, starts, low, high, n_linear=2, n_short=SUPERNOVA_STEPS)
     t0, plateau, rise, fall = best.parameters.T
     amplitude = best.linear.sum(axis=1)
     columns = {
         "amplitude": amplitude,
         "t0": t0,
-        "plateau_time": np.exp(plateau),
+        "plateau_time": plateau,
         "plateau_slope": best.linear[:, 1] / amplitude,
         "rise_time": np.exp(rise),
         "fall_time": np.exp(fall),
@@ -102,12 +104,12 @@ def blackbody(points: Segments, wanted: Mask, shapes: BandFits, bands: tuple[str
     starts, low, high = parametric_starts.blackbody(shapes.best.parameters[chosen], points.duration[objects])
     wavelength = np.array([BANDS[band_index(name)].wavelength for name in bands])
     highest = np.fmax(np.nanmax(points.facts[objects, :, PEAK_FLUX], axis=1), 0.0)
-    problems = points.start[objects], points.count[objects], BOLOMETRIC_RANGE * highest
+    problems = points.start[objects], points.room[objects], BOLOMETRIC_RANGE * highest
 
     def evaluate(todo: IntArray, trial: Trial) -> None:
         evaluate_blackbody((points.time, points.flux, points.weight), problems, wavelength, todo, trial.arrays())
 
-    best = minimise(evaluate, starts, low, high, n_linear=1)
+    best = minimise(evaluate, starts, low, high, n_linear=1, n_short=SUPERNOVA_STEPS)
     t0, (rise, fall, coldest, ratio, cooling) = best.parameters[:, 0], np.exp(best.parameters[:, 1:].T)
     lag = np.log(fall / rise) * rise * fall / (rise + fall)
     amplitude = best.linear[:, 0] / (np.exp(-lag / rise) + np.exp(lag / fall))
@@ -171,8 +173,8 @@ def _largest_amplitude(points: Segments) -> FloatArray:
 def _event_problems(points: Segments, shape: int, objects: IntArray, bands: IntArray) -> Callable[[IntArray, Trial], None]:
     """Evaluation of problems that fit the segments (objects[t], bands[t]); bands (T, S)."""
     rows = objects[:, None], bands
-    about = points.mean[rows], points.constant_chi2[rows], _largest_amplitude(points)[rows]
-    problems = points.start[rows], points.count[rows], *about
+    place = points.start[rows], points.room[rows]
+    problems = (*place, points.mean[rows], points.constant_chi2[rows], _largest_amplitude(points)[rows])
 
     def evaluate(todo: IntArray, trial: Trial) -> None:
         evaluate_events(shape, (points.time, points.flux, points.weight), problems, todo, trial.arrays())
@@ -192,7 +194,7 @@ def _fit_events(
     n_bands = points.count.shape[1]
     starts, low, high = start(points.facts[objects, guide[objects]], points.duration[objects])
     evaluate = _event_problems(points, shape, objects, np.tile(np.arange(n_bands), (len(objects), 1)))
-    best = minimise(evaluate, starts, low, high, n_linear=2 * n_bands)
+    best = minimise(evaluate, starts, low, high, n_linear=2 * n_bands, n_short=EVENT_STEPS)
     linear = np.where(np.tile(points.count[objects] > 0, 2), best.linear, np.nan)
     return objects, best, linear[:, :n_bands], linear[:, n_bands:]
 
@@ -206,13 +208,14 @@ def _per_band(
     amplitude: FloatArray,
     columns: dict[str, FloatArray],
 ) -> Found:
-    """Fits (T,) of segments as (B, S); the other bands of a fitted object are described by their means. No amplitude, no shape."""
-    shape = points.count.shape
+    """Fits (T,) of segments as (B, S). The other bands of a fitted object are described by their means, as are those without an amplitude."""
+    shape, is_event = points.count.shape, amplitude > 0.0
+    objects, bands = objects[is_event], bands[is_event]
     values = {name: np.full(shape, np.nan) for name in columns}
     for name, column in columns.items():
-        values[name][objects, bands] = np.where((amplitude > 0.0) | (name in ("amplitude", "baseline")), column, np.nan)
+        values[name][objects, bands] = column[is_event]
     each_chi2, each_k = np.where(points.count > 0, points.constant_chi2, 0.0), (points.count > 0).astype(np.int64)
-    each_chi2[objects, bands], each_k[objects, bands] = chi2, n_parameters(model, np.ones(1, np.int64))
+    each_chi2[objects, bands], each_k[objects, bands] = chi2[is_event], n_parameters(model, np.ones(1, np.int64))
     is_fitted = np.zeros(shape[0], np.bool_)
     is_fitted[objects] = True
     return Found(values, np.where(is_fitted, each_chi2.sum(axis=1), np.nan), np.where(is_fitted, each_k.sum(axis=1), 0))

@@ -38,6 +38,7 @@ IntArray = NDArray[np.int64]
     TROUGH_AFTER,
 ) = range(15)
 N_FACTS = 15
+VECTOR = 4  # numbers of double precision that one instruction handles
 _CLEAR = 0.25  # a point whose error exceeds this share of the way from peak to trough does not part maxima
 
 
@@ -45,7 +46,9 @@ _CLEAR = 0.25  # a point whose error exceeds this share of the way from peak to 
 class Segments:
     """The points of B objects in S bands.
 
-    start, count : (B, S) int64, segment (b, s) is the rows start to start + count      time : (N,) [d] since the object's first point
+    start, count : (B, S) int64, segment (b, s) is the rows start to start + count
+    room : (B, S) int64, count rounded up to whole vectors: the rows after its points have weight 0 and add nothing to any sum
+    time : (N,) [d] since the object's first point
     flux, weight : (N,) in units of the object's scale and its inverse      scale : (B,) [nJy]
     first_mjd, duration : (B,) [d]      usable : (B,) bool, see `has_usable_points`; an object that is not has no rows
     mean, constant_chi2 : (B, S) weighted mean and chi-squared of it      log_norm : (B,) sum of ln(2 pi flux_err^2), flux_err in nJy
@@ -54,6 +57,7 @@ class Segments:
 
     start: IntArray
     count: IntArray
+    room: IntArray
     time: FloatArray
     flux: FloatArray
     weight: FloatArray
@@ -70,13 +74,14 @@ class Segments:
 def segments(curves: LightCurves, bands: NDArray[np.int64]) -> Segments:
     """The points of every object in these bands (S,), indices into `BANDS`, without repeats; points in other bands are left out."""
     scale = flux_scale(curves)
-    usable = has_usable_points(curves) & np.isfinite(scale)
+    usable = has_usable_points(curves) & (np.isfinite(scale) | (np.diff(curves.offsets) == 0))
     slot = np.full(len(BANDS), -1, np.int64)
     slot[bands] = np.arange(len(bands))
     shape = curves.n_objects, len(bands)
     start, count = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     _count_objects(curves.offsets, curves.band, slot, usable, start, count)
-    time, flux, weight = (np.empty(int(count.sum())) for _ in range(3))
+    room = -(-count // VECTOR) * VECTOR
+    time, flux, weight = (np.zeros(int(room.sum())) for _ in range(3))
     per_object = np.full((curves.n_objects, 3), np.nan)
     _sort_objects(
         curves.offsets, curves.mjd, curves.band, curves.flux, curves.flux_err, slot, scale, usable, start, time, flux, weight, per_object
@@ -84,7 +89,9 @@ def segments(curves: LightCurves, bands: NDArray[np.int64]) -> Segments:
     moments, facts = np.zeros((*shape, 2)), np.full((*shape, N_FACTS), np.nan)
     _describe_segments(start, count, time, flux, weight, moments, facts)
     first, duration, log_norm = per_object.T.copy()
-    return Segments(start, count, time, flux, weight, scale, first, duration, usable, moments[..., 0], moments[..., 1], log_norm, facts)
+    return Segments(
+        start, count, room, time, flux, weight, scale, first, duration, usable, moments[..., 0], moments[..., 1], log_norm, facts
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -100,7 +107,7 @@ def _count_objects(
                     count[k, slot[band[i]]] += 1
         for s in range(count.shape[1]):
             start[k, s] = row
-            row += count[k, s]
+            row += -(-count[k, s] // VECTOR) * VECTOR
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

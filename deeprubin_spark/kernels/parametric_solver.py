@@ -22,9 +22,9 @@ IntArray = NDArray[np.int64]
 Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]  # of a `Trial`, in its order
 
 LONG_SEARCH = 60  # steps
-SHORT_SEARCH = 2  # steps for each parameter and two more: then regions can be told apart
 _FIRST_DAMPING, _LEAST_DAMPING = 0.1, 1e-8
-_EASIER, _HARDER = 0.3, 3.0
+_EASIER, _HARDER, _MUCH_HARDER = 0.3, 2.0, 10.0
+_GOOD, _POOR = 0.75, 0.25  # of the gain that the quadratic form promised
 _TOLERANCE, _RELATIVE_TOLERANCE = 1e-3, 1e-5  # of chi2: a step that gains less ends the search
 _SMALLEST_STEP = 1e-5  # [d], or of a logarithm: a refused step this short ends the search
 _NOTHING = 1e-12  # of the largest: a diagonal element this small belongs to a parameter without effect, which is held
@@ -55,11 +55,12 @@ class Trial:
         return self.parameters, self.chi2, self.gradient, self.normal, self.linear
 
 
-Evaluate = Callable[[IntArray, Trial], None]  # fills all but the parameters, for the problems named
+# Fills all but the parameters, for the problems named. On entry chi2 is the value to beat: where it is not, only chi2 need be filled.
+Evaluate = Callable[[IntArray, Trial], None]
 
 
-def minimise(evaluate: Evaluate, starts: FloatArray, low: FloatArray, high: FloatArray, n_linear: int) -> Trial:
-    """The least chi2 found between the bounds: a short search in each of C regions, from the best of its G starting points, then a long one.
+def minimise(evaluate: Evaluate, starts: FloatArray, low: FloatArray, high: FloatArray, n_linear: int, n_short: int) -> Trial:
+    """The least chi2 found between the bounds: `n_short` steps in each of C regions, from the best of its G starting points, then a long search.
 
     starts : (T, C, G, P)      low, high : (T, P); equal where a parameter is fixed
     """
@@ -71,10 +72,11 @@ def minimise(evaluate: Evaluate, starts: FloatArray, low: FloatArray, high: Floa
         climber.chi2[:] = np.inf
         for start in range(starts.shape[2]):
             np.clip(starts[:, region, start], low, high, out=trial.parameters)
+            trial.chi2[:] = climber.chi2
             evaluate(everyone, trial)
             _keep_better(everyone, trial.arrays(), climber.arrays())
         if starts.shape[1] > 1:
-            _climb(evaluate, low, high, climber, trial, SHORT_SEARCH * (low.shape[1] + 1))
+            _climb(evaluate, low, high, climber, trial, n_short)
         _keep_better(everyone, climber.arrays(), best.arrays())
     _climb(evaluate, low, high, best, trial, LONG_SEARCH)
     return best
@@ -82,12 +84,12 @@ def minimise(evaluate: Evaluate, starts: FloatArray, low: FloatArray, high: Floa
 
 def _climb(evaluate: Evaluate, low: FloatArray, high: FloatArray, best: Trial, trial: Trial, n_steps: int) -> None:
     """Take `best` down to a minimum of chi2, or so many steps towards it; `trial` is room for them."""
-    todo, damping = np.arange(len(low)), np.full(len(low), _FIRST_DAMPING)
+    todo, damping, expected = np.arange(len(low)), np.full(len(low), _FIRST_DAMPING), np.empty(len(low))
     for _ in range(n_steps):
-        _propose(todo, low, high, damping, best.arrays(), trial.parameters)
+        _propose(todo, low, high, damping, best.arrays(), trial.arrays(), expected)
         evaluate(todo, trial)
         is_active = np.zeros(len(low), np.bool_)
-        _judge(todo, trial.arrays(), best.arrays(), damping, is_active)
+        _judge(todo, trial.arrays(), best.arrays(), expected, damping, is_active)
         todo = np.flatnonzero(is_active)
         if len(todo) == 0:
             break
@@ -114,73 +116,69 @@ def _keep_better(todo: IntArray, trial: Arrays, best: Arrays) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _judge(todo: IntArray, trial: Arrays, best: Arrays, damping: FloatArray, is_active: NDArray[np.bool_]) -> None:
+def _judge(todo: IntArray, trial: Arrays, best: Arrays, expected: FloatArray, damping: FloatArray, is_active: NDArray[np.bool_]) -> None:
     """Take the steps that help, change the damping, and mark the problems that are not done."""
     for t in todo:
         gain = best[1][t] - trial[1][t]
         if gain > 0.0:
             _take(t, trial, best)
-            damping[t] = max(_EASIER * damping[t], _LEAST_DAMPING)
+            if gain > _GOOD * expected[t]:
+                damping[t] = max(_EASIER * damping[t], _LEAST_DAMPING)
+            elif gain < _POOR * expected[t]:
+                damping[t] *= _HARDER
             is_active[t] = gain > _TOLERANCE + _RELATIVE_TOLERANCE * best[1][t]
         else:
             is_moving = False
             for j in range(best[0].shape[1]):
                 is_moving = is_moving or abs(trial[0][t, j] - best[0][t, j]) > _SMALLEST_STEP
-            damping[t] *= _HARDER
+            damping[t] *= _MUCH_HARDER
             is_active[t] = is_moving
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _propose(todo: IntArray, low: FloatArray, high: FloatArray, damping: FloatArray, best: Arrays, proposed: FloatArray) -> None:
-    """Points one damped step from the best ones, within the bounds: proposed (T, P)."""
-    parameters, _, gradient, normal, _ = best
+def _propose(
+    todo: IntArray, low: FloatArray, high: FloatArray, damping: FloatArray, best: Arrays, trial: Arrays, expected: FloatArray
+) -> None:
+    """Parameters of a trial one damped step from the best ones, within the bounds, and what chi2 should fall by: expected (T,)."""
+    parameters, chi2, gradient, normal, _ = best
+    proposed, to_beat, _, _, _ = trial
     n = parameters.shape[1]
-    free = np.empty(n, np.int64)
-    factor, step = np.empty((n, n)), np.empty(n)
+    matrix, step, is_held = np.empty((n, n)), np.empty(n), np.empty(n, np.bool_)
     for t in todo:
         largest = 0.0
         for j in range(n):
             largest = max(largest, normal[t, j, j])
-        n_free = 0
         for j in range(n):
-            is_out = (parameters[t, j] <= low[t, j] and gradient[t, j] <= 0.0) or (parameters[t, j] >= high[t, j] and gradient[t, j] >= 0.0)
-            if normal[t, j, j] > _NOTHING * largest and not is_out:
-                free[n_free] = j
-                n_free += 1
-        for a in range(n_free):
-            step[a] = gradient[t, free[a]]
-            for b in range(a + 1):
-                factor[a, b] = normal[t, free[a], free[b]]
-            factor[a, a] *= 1.0 + damping[t]
-        _solve(factor, step, n_free)
+            downwards = parameters[t, j] <= low[t, j] and gradient[t, j] <= 0.0
+            upwards = parameters[t, j] >= high[t, j] and gradient[t, j] >= 0.0
+            is_held[j] = downwards or upwards or not normal[t, j, j] > _NOTHING * largest
         for j in range(n):
-            proposed[t, j] = parameters[t, j]
-        for a in range(n_free):
-            j = free[a]
-            proposed[t, j] = min(max(parameters[t, j] + step[a], low[t, j]), high[t, j])
+            step[j] = 0.0 if is_held[j] else gradient[t, j]
+            for k in range(j):
+                matrix[j, k] = 0.0 if is_held[j] or is_held[k] else normal[t, j, k]
+            matrix[j, j] = 1.0 if is_held[j] else normal[t, j, j] * (1.0 + damping[t])
+        _solve(matrix, step)
+        expected[t], to_beat[t] = 0.0, chi2[t]
+        for j in range(n):
+            expected[t] += step[j] * (gradient[t, j] + damping[t] * normal[t, j, j] * step[j])
+            proposed[t, j] = min(max(parameters[t, j] + step[j], low[t, j]), high[t, j])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _solve(factor: FloatArray, vector: FloatArray, n: int) -> None:
-    """Solve a symmetric positive system of n rows (lower triangle) in place by Cholesky; no step where it is not positive."""
-    for a in range(n):
-        for b in range(a + 1):
-            rest = factor[a, b]
-            for c in range(b):
-                rest -= factor[a, c] * factor[b, c]
-            if a > b:
-                factor[a, b] = rest / factor[b, b]
-            elif rest > 0.0:
-                factor[a, a] = np.sqrt(rest)
-            else:
-                for c in range(n):
-                    vector[c] = 0.0
-                return
-    for a in range(n):
-        for c in range(a):
-            vector[a] -= factor[a, c] * vector[c]
-        vector[a] /= factor[a, a]
-    for a in range(n - 1, -1, -1):
-        for c in range(a + 1, n):
-            vector[a] -= factor[c, a] * vector[c]
-        vector[a] /= factor[a, a]
+def _solve(matrix: FloatArray, vector: FloatArray) -> None:
+    """Solve a symmetric positive system (lower triangle) in place by elimination; no step where it is not positive."""
+    n = len(vector)
+    for b in range(n):
+        if not matrix[b, b] > 0.0:
+            vector[:] = 0.0
+            return
+        matrix[b, b] = 1.0 / matrix[b, b]
+        for a in range(b + 1, n):
+            share = matrix[a, b] * matrix[b, b]
+            vector[a] -= share * vector[b]
+            for c in range(b + 1, a + 1):
+                matrix[a, c] -= share * matrix[c, b]
+    for b in range(n - 1, -1, -1):
+        for a in range(b + 1, n):
+            vector[b] -= matrix[a, b] * vector[a]
+        vector[b] *= matrix[b, b]

@@ -1,7 +1,9 @@
 """Where each parametric model's parameters may lie, and the points its fit starts from, read off the peak or the trough of the points.
 
-All functions take T problems and return starts (T, C, G, P), G in each of C regions, and low and high (T, P), in the model's own parameters:
-times [d] since the object's first point, logarithms of times [d] and of temperatures [K]. Starts may lie outside the bounds: `minimise` moves them in.
+All functions take T problems and return starts (T, C, G, P), G in each of C regions, and low and high (T, P), in the model's own
+parameters: times [d] since the object's first point, logarithms of times [d] and of temperatures [K]. Starts may lie outside the bounds:
+`minimise` moves them in. The factors are those of the regions that between them led most often to the best fit known, on PLAsTiCC's curves
+and on generated ones.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _SHORTEST = 0.3  # [d] a width read off the points counts as at least this
 
 
 def bazin(facts: FloatArray, duration: FloatArray) -> Box:
-    """P = (t0, ln rise, ln fall): the widths at half the peak, times some factors. facts (T, 15) of one segment, duration (T,) [d]."""
+    """Of p = (t0, ln rise, ln fall): the widths at half the peak, times some factors. facts (T, 15) of one segment, duration (T,) [d]."""
     before, after = _widths(facts, PEAK_BEFORE, PEAK_AFTER)
     # Of the widths before and after the peak, and of the time from t0 to the peak; three in each of two regions: like the widths, and skewed.
     factors = np.array([(1.0, 1.0, 0.0), (1.0, 0.3, 0.0), (0.3, 0.3, 0.0), (0.1, 1.0, 1.0), (3.0, 1.0, 2.0), (0.3, 3.0, 1.0)])
@@ -35,27 +37,24 @@ def bazin(facts: FloatArray, duration: FloatArray) -> Box:
 
 
 def spm(bazin_fit: FloatArray, facts: FloatArray, duration: FloatArray) -> Box:
-    """P = (t0, ln gamma, ln rise, ln fall): from the Bazin fit (T, 3) of the same segment, with a plateau of several lengths."""
+    """Of p = (t0, gamma, ln rise, ln fall): from the Bazin fit (T, 3) of the same segment, with a plateau of several lengths."""
     t0, rise, fall = bazin_fit[:, 0], np.exp(bazin_fit[:, 1]), np.exp(bazin_fit[:, 2])
     peak, after = facts[:, PEAK_TIME], _widths(facts, PEAK_BEFORE, PEAK_AFTER)[1]
-    short, shorter = np.full_like(after, 8.0), np.full_like(after, 2.0)
-    starts = [  # t0, gamma, rise, fall; two in each of four regions: medium, short, long and no plateau
-        (peak - 0.5 * after, 0.5 * after, rise, 0.4 * fall),
+    constant = np.ones_like(after)
+    starts = [  # t0, gamma, rise, fall, each in a region of its own
+        (t0, 1.2 * after, rise, fall),
+        (peak - 2.0, 2.0 * constant, 0.3 * rise, fall),
+        (peak - 0.3 * rise, 20.0 * constant, 0.3 * rise, fall),
         (t0, 0.5 * after, rise, 0.4 * fall),
-        (peak - 0.3 * rise, short, 0.3 * rise, 0.4 * fall),
-        (peak - rise, short, rise, 0.4 * fall),
-        (t0, 1.2 * after, rise, 0.4 * fall),
-        (peak - rise, 1.2 * after, rise, fall),
-        (peak - rise, shorter, rise, fall),
-        (t0, shorter, 0.3 * rise, fall),
+        (peak - 50.0, 50.0 * constant, rise, fall),
     ]
     rows = np.array(starts).transpose(2, 0, 1)
-    rows[:, :, 1:] = np.log(rows[:, :, 1:])
-    return _box(rows, [_around(duration), np.log(SPM_PLATEAU), np.log(SPM_RISE), np.log(SPM_FALL)], n_regions=4)
+    rows[:, :, 2:] = np.log(rows[:, :, 2:])
+    return _box(rows, [_around(duration), SPM_PLATEAU, np.log(SPM_RISE), np.log(SPM_FALL)], n_regions=5)
 
 
 def blackbody(bazin_fit: FloatArray, duration: FloatArray) -> Box:
-    """P = (t0, ln rise, ln fall, ln T_min, ln T_max / T_min, ln cooling): from the Bazin fit (T, 3) of one band, several temperatures."""
+    """Of p = (t0, ln rise, ln fall, ln T_min, ln T_max / T_min, ln cooling): from the Bazin fit (T, 3) of one band, several temperatures."""
     # T_min, T_max / T_min, cooling and fall over Bazin's fall; two in each of three regions: cooling fast, cooling much, hot.
     factors = [(4500, 1.5, 0.3, 1), (8000, 3, 0.3, 1), (4500, 4, 3, 2), (4500, 4, 1, 1), (15000, 1.2, 1, 1), (8000, 1.3, 1, 1)]
     coldest, ratio, cooling, slower = np.log(np.array(factors, np.float64)).T
@@ -66,7 +65,7 @@ def blackbody(bazin_fit: FloatArray, duration: FloatArray) -> Box:
 
 
 def microlensing(facts: FloatArray, duration: FloatArray) -> Box:
-    """P = (t0, ln t_E, ln u0): half the width at half the peak is sqrt(3) u0 t_E for a close approach, about t_E for u0 = 1."""
+    """Of p = (t0, ln t_E, ln u0): half the width at half the peak is sqrt(3) u0 t_E for a close approach, about t_E for u0 = 1."""
     before, after = _widths(facts, PEAK_BEFORE, PEAK_AFTER)
     width, middle = 0.5 * (before + after), facts[:, PEAK_TIME] + 0.5 * (after - before)
     closest, per_width = np.array([0.1, 0.35, 1.0, 0.1, 0.35, 1.0]), np.array([6.0, 2.0, 1.0, 6.0, 2.0, 1.0])
@@ -77,7 +76,7 @@ def microlensing(facts: FloatArray, duration: FloatArray) -> Box:
 
 
 def flare(facts: FloatArray, duration: FloatArray) -> Box:
-    """P = (t0, ln width, 0): widths down to a thirtieth of the time to half the peak, the brightest point on the decay, the rise or the peak."""
+    """Of p = (t0, ln width, 0): widths down to a thirtieth of the time to half the peak, the brightest point on the decay, the rise or the peak."""
     after = _widths(facts, PEAK_BEFORE, PEAK_AFTER)[1]
     # Time from t0 to the brightest point in widths, width; two in each of three regions.
     factors = np.array([(0.3, 0.1), (0.3, 0.03), (-0.5, 0.1), (-0.5, 0.03), (0.3, 1.0), (0.0, 1.0)])
@@ -87,7 +86,7 @@ def flare(facts: FloatArray, duration: FloatArray) -> Box:
 
 
 def dip(facts: FloatArray, duration: FloatArray) -> Box:
-    """P = (t0, ln W, ln q / W): at the faintest point and in the middle of its dip, wide and narrow, steep and all slope."""
+    """Of p = (t0, ln W, ln q / W): at the faintest point and in the middle of its dip, wide and narrow, steep and all slope."""
     before, after = _widths(facts, TROUGH_BEFORE, TROUGH_AFTER)
     # Share of the way from the faintest point to the middle, width, ingress; two in each of three regions.
     factors = np.array([(1.0, 1.0, 0.3), (1.0, 1.0, 0.1), (0.0, 1.0, 1.0), (1.0, 1.6, 1.0), (0.0, 0.3, 1.0), (0.5, 0.3, 1.0)])

@@ -33,16 +33,16 @@ H, C, K_B, SIGMA = 6.62607015e-34, 2.99792458e18, 1.380649e-23, 5.670374419e-8  
 
 
 def bazin(x: FloatArray, rise_time: float, fall_time: float) -> FloatArray:
-    """Bazin's function of unit amplitude; x = t - t0 (n,), times tau_rise < tau_fall [d]."""
-    shape: FloatArray = np.exp(-x / fall_time) / (1.0 + np.exp(-x / rise_time))
+    """Bazin's function of unit amplitude, e^(-x / tau_fall) / (1 + e^(-x / tau_rise)); x = t - t0 (n,), times tau_rise < tau_fall [d]."""
+    shape: FloatArray = np.exp(-x / fall_time - np.logaddexp(0.0, -x / rise_time))
     return shape
 
 
 def spm(x: FloatArray, plateau_time: float, slope: float, rise_time: float, fall_time: float) -> FloatArray:
-    """The supernova parametric model of unit amplitude (Sanchez-Saez et al. 2021, eq. A5)."""
+    """The supernova parametric model of unit amplitude (Sanchez-Saez et al. 2021, appendix A)."""
     late = 1.0 / (1.0 + np.exp(-(x - plateau_time) / 3.0))
     plateau = (1.0 - slope * x / plateau_time) * (1.0 - late)
-    decay = (1.0 - slope) * np.exp(-(x - plateau_time) / fall_time) * late
+    decay = (1.0 - slope) * np.exp(-(x - plateau_time) / fall_time - np.logaddexp(0.0, -(x - plateau_time) / 3.0))
     shape: FloatArray = (plateau + decay) / (1.0 + np.exp(-x / rise_time))
     return shape
 
@@ -50,7 +50,7 @@ def spm(x: FloatArray, plateau_time: float, slope: float, rise_time: float, fall
 def blackbody(
     x: FloatArray, wavelength: FloatArray, rise: float, fall: float, t_max: float, t_min: float, cooling_time: float
 ) -> FloatArray:
-    """Pi B_nu nu_0 / (sigma T^4) times a bolometric flux whose peak is 1; wavelength (n,) [Angstrom], temperatures [K]."""
+    """Blackbody of unit amplitude: pi B_nu nu_0 / (sigma T^4) times a bolometric flux whose peak is 1; wavelength (n,) [Angstrom], temperatures [K]."""
     top = np.log(fall / rise) * rise * fall / (rise + fall)
     bolometric = (np.exp(-top / rise) + np.exp(top / fall)) / (np.exp(-x / rise) + np.exp(x / fall))
     temperature = t_min + (t_max - t_min) / (1.0 + np.exp(x / cooling_time))
@@ -85,9 +85,11 @@ def model_flux(model: str, time: FloatArray, wavelength: FloatArray, shape: Floa
     """Flux (n,) of a model. linear : amplitude and baseline, of every band in order of wavelength; spm: amplitude, slope; blackbody: amplitude."""
     x, p = time - shape[0], np.exp(shape[1:])
     if model == "spm":
-        return np.asarray(linear[0] * spm(x, p[0], linear[1], p[1], p[2]))
+        spm_flux: FloatArray = linear[0] * spm(x, shape[1], linear[1], p[1], p[2])
+        return spm_flux
     if model == "blackbody":
-        return np.asarray(linear[0] * blackbody(x, wavelength, p[0], p[1], p[2] * p[3], p[2], p[4]))
+        blackbody_flux: FloatArray = linear[0] * blackbody(x, wavelength, p[0], p[1], p[2] * p[3], p[2], p[4])
+        return blackbody_flux
     of_event: dict[str, Callable[[], FloatArray]] = {
         "bazin": lambda: bazin(x, 1.0 / (1.0 / p[0] + 1.0 / p[1]), p[1]),
         "microlensing": lambda: microlensing(x, p[0], p[1]) / microlensing(np.zeros(1), p[0], p[1]),
@@ -96,7 +98,8 @@ def model_flux(model: str, time: FloatArray, wavelength: FloatArray, shape: Floa
     }
     slot = np.searchsorted(np.unique(wavelength), wavelength)
     amplitude, baseline = np.split(linear, 2)
-    return amplitude[slot] * of_event[model]() + baseline[slot]
+    flux: FloatArray = amplitude[slot] * of_event[model]() + baseline[slot]
+    return flux
 
 
 def shape_limits(model: str, duration: float) -> FloatArray:
@@ -111,7 +114,10 @@ def shape_limits(model: str, duration: float) -> FloatArray:
         "dip": [(DIP_WIDTH_MIN, max(duration, 2.0 * DIP_WIDTH_MIN)), DIP_INGRESS],
     }
     t0 = (0.0, max(duration, 1e-6)) if model == "dip" else (-margin, duration + margin)
-    return np.array([t0, *np.log(times[model])]).T
+    limits = np.log(times[model])
+    if model == "spm":
+        limits[0] = SPM_PLATEAU  # the only time that is not a logarithm
+    return np.array([t0, *limits]).T
 
 
 def fit(

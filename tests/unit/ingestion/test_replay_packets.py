@@ -15,7 +15,6 @@ import pytest
 from deeprubin_spark.errors import NoInputError, UsageError
 from deeprubin_spark.ingestion import replay_files, replay_packets, replay_sky, replay_templates
 from deeprubin_spark.ingestion.archive import night_of_name
-from deeprubin_spark.ingestion.decode import decode
 from deeprubin_spark.ingestion.inflate import ArchiveBytes
 from deeprubin_spark.ingestion.replay_sky import NEW_OBJECTS, Sky
 from deeprubin_spark.ingestion.tar import members
@@ -187,8 +186,9 @@ def test_archives_are_what_the_survey_publishes(tmp_path):
     with tarfile.open(path) as tar:
         assert tar.getnames() == list(read) and len(read) == ALERTS
     for name, packet in read.items():
-        assert [f"{alert['candid']}.avro" for alert in decode(packet)] == [name]
-        assert by_fastavro(packet)["cutoutDifference"]["stampData"].startswith(b"\x1f\x8b")
+        alert = by_fastavro(packet)
+        assert f"{alert['candid']}.avro" == name
+        assert alert["cutoutDifference"]["stampData"].startswith(b"\x1f\x8b")
     assert path.stat().st_size / ALERTS > 40_000, "stamps do not compress away"
 
 
