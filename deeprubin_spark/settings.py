@@ -45,7 +45,7 @@ class SparkSettings(_Section):
         "", description="Directory with the Delta, Avro and Kafka jars; empty: $DEEPRUBIN_JARS, else those `make setup` fetched"
     )
     shuffle_partitions: int = Field(4, ge=1, description="Partitions of a shuffle")
-    arrow_batch_rows: int = Field(500, ge=1, description="Rows per Arrow batch between the JVM and Python")
+    arrow_batch_rows: int = Field(2000, ge=1, description="Rows per Arrow batch between the JVM and Python")
     java_options: str = Field("", description="Options of the JVM of a driver that we start ourselves")
     conf: dict[str, str] = Field(default_factory=dict, description="More Spark configuration, passed on as it is")
 

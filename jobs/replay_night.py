@@ -3,8 +3,9 @@
     spark-submit jobs/replay_night.py --what history --night 2026-11-20 --known-objects 100000 --set warehouse.path=/data/replay
     spark-submit jobs/replay_night.py --what night --night 2026-11-20 --known-objects 100000 --alerts 20000 --out /data/replay/archive
 
-`history` replaces survey 'ztf' of lightcurve_base, in a warehouse that has nothing else; `night` writes files for ingest_archive. No two objects
-are alike, and everything is a function of the flags: the same ones write the same night.
+`history` replaces survey 'ztf' of lightcurve_base, and the periods that earlier nights would have left in features, in a warehouse that has
+nothing else; `night` writes files for ingest_archive. No two objects are alike, and everything is a function of the flags: the same ones write
+the same night.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 
 from deeprubin_spark import cli
 from deeprubin_spark.errors import UsageError
-from deeprubin_spark.ingestion import replay_files, replay_history
+from deeprubin_spark.ingestion import replay_files, replay_history, replay_periods
 from deeprubin_spark.ingestion.replay_sky import Sky
 from deeprubin_spark.runs import Run
 
@@ -32,6 +33,7 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
             print(f"  would write the history of {known:,} objects, {len(unfolded)} nights of it unfolded", file=sys.stderr)
             return
         replay_history.write(run, sky, unfolded)
+        replay_periods.write(run, sky)
     for night in run.nights if arguments.what == "night" else ():
         files = replay_files.Night(sky, night, arguments.alerts, fraction, arguments.form, arguments.templates, arguments.out)
         replay_files.check(files)

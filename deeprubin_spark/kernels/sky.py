@@ -23,12 +23,22 @@ def with_neighbours(pixels: NDArray[np.int64], order: int) -> NDArray[np.int64]:
 
     if len(pixels) == 0:
         return np.empty((0, 2), np.int64)
-    around = HEALPix(nside=2**order, order="nested").neighbours(pixels)
+    with np.errstate(invalid="ignore"):  # the library makes -1 of a neighbour that is not there, by way of NaN
+        around = HEALPix(nside=2**order, order="nested").neighbours(pixels)
     wanted = np.unique(np.concatenate([pixels, around.ravel()]))
     wanted = wanted[wanted >= 0]  # a corner pixel has a neighbour less, given as -1
     begins = np.concatenate(([0], np.flatnonzero(np.diff(wanted) > 1) + 1))
     ends = np.concatenate((begins[1:], [len(wanted)])) - 1
     return np.stack([wanted[begins], wanted[ends]], axis=1)
+
+
+def fewer(ranges: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most `most` ranges that cover all of `ranges` (R, 2), first and last, ascending; those with the narrowest gaps between them become one."""
+    if len(ranges) <= most:
+        return ranges
+    gaps = ranges[1:, 0] - ranges[:-1, 1]
+    cuts = np.sort(np.argsort(gaps, kind="stable")[len(gaps) - (most - 1) :])
+    return np.stack([ranges[np.concatenate(([0], cuts + 1)), 0], ranges[np.concatenate((cuts, [len(ranges) - 1])), 1]], axis=1)
 
 
 def galactic_latitude(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from deeprubin_spark.preprocessing.objects import KEY_FIELDS, versions
 
 _PATCH_ORDER = 4  # HEALPix order of the patches of sky that are read: 3.7 deg, so no object leaves its patch and the ones around it
 _DAY_ZERO = dt.date(1970, 1, 1)
+_MOST_RANGES = 8  # of pixels that are asked for: Delta judges each file by all of them
 EARLIER = "earlier_"  # what the history's columns are called
 
 
@@ -94,6 +95,7 @@ def _patches_of(touched: DataFrame) -> Column:
     patches = touched.select(F.shiftright("healpix", shift).alias("patch")).distinct().collect()  # 3,072 patches in the sky: bounded
     pixel = F.col("healpix")
     condition = F.lit(False)
-    for first, last in sky.with_neighbours(np.array([row["patch"] for row in patches], np.int64), _PATCH_ORDER):
+    around = sky.with_neighbours(np.array([row["patch"] for row in patches], np.int64), _PATCH_ORDER)
+    for first, last in sky.fewer(around, _MOST_RANGES):
         condition = condition | pixel.between(int(first) << shift, (int(last + 1) << shift) - 1)
     return condition

@@ -8,15 +8,16 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from deeprubin_spark.jobs import build_lightcurves, ingest_archive, replay_night
+from deeprubin_spark.jobs import build_lightcurves, extract_features, ingest_archive, replay_night
 from pyspark.sql import functions as F
 
 from deeprubin_spark.ingestion import replay_history, replay_packets, replay_sky, replay_templates
 from deeprubin_spark.ingestion import replay_light_curves as light_curves
 from deeprubin_spark.ingestion.replay_sky import Sky
 from deeprubin_spark.kernels.packet_splice import varint
+from deeprubin_spark.preprocessing.features import PERIODS
 from deeprubin_spark.preprocessing.light_curves import light_curves as view
-from deeprubin_spark.schemas import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, RUNS
+from deeprubin_spark.schemas import FEATURES, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, RUNS
 from deeprubin_spark.tables import Warehouse
 from tests.conftest import ZTF_ARCHIVE, places, settings_at
 from tests.unit.ingestion.ztf_packets import tar_gz
@@ -156,6 +157,23 @@ def test_segments_of_the_history_are_those_that_its_packets_give(spark, known, w
     assert len(built) > 50 and len(written) - len(built) < 30
     for row in built:
         assert row.asDict(recursive=True) == written[row["object_id"]].asDict(recursive=True)
+
+
+def test_a_period_of_the_history_is_kept_until_the_object_has_many_more_points(job, warehouse, known):
+    before = {row["object_id"]: row for row in warehouse.read(FEATURES).collect()}
+    assert set(before) == {row["object_id"] for row in warehouse.read(LIGHTCURVE_BASE).collect()}
+    assert job(extract_features) == 0
+    found = {row["object_id"]: row for row in warehouse.read(FEATURES, nights=[NIGHT]).collect()}
+    same, other = [], []
+    for name in found.keys() & before.keys():
+        counts_agree = before[name]["period_n_known"] == found[name]["period_n_known"]
+        (same if counts_agree else other).append(name)
+    assert len(same) > 60 and 0 < len(other) < len(same)
+    for name in same:
+        assert all(found[name][column] == before[name][column] for column in PERIODS)
+    for name in other:
+        assert found[name]["period_n_known"] > (before[name]["period_n_known"] or 0)
+        assert found[name]["period_folded_eta"] != before[name]["period_folded_eta"]
 
 
 def test_the_same_history_again_is_the_same_and_real_light_curves_are_not_replaced(spark, job, warehouse, new_run, tmp_path):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord
+from hypothesis import given
+from hypothesis import strategies as st
 
-from deeprubin_spark.kernels.sky import ecliptic_latitude, galactic_latitude
+from deeprubin_spark.kernels.sky import ecliptic_latitude, fewer, galactic_latitude
 
 RNG = np.random.default_rng(1)
 RA, DEC = RNG.uniform(0.0, 360.0, 5000), np.degrees(np.arcsin(RNG.uniform(-1.0, 1.0, 5000)))
@@ -26,3 +28,15 @@ def test_poles_are_at_ninety_degrees_and_an_unknown_place_is_unknown():
     assert abs(galactic_latitude(np.array([192.85948]), np.array([27.12825]))[0] - 90.0) < 1e-5
     assert abs(ecliptic_latitude(np.array([270.0]), np.array([66.5607089]))[0] - 90.0) < 1e-5
     assert np.isnan(galactic_latitude(np.array([np.nan, 1.0]), np.array([1.0, np.nan]))).all()
+
+
+@given(st.lists(st.integers(1, 50), min_size=2, max_size=40), st.integers(1, 10))
+def test_fewer_ranges_cover_all_of_them_and_keep_the_widest_gaps(steps, most):
+    edges = np.cumsum(steps[: len(steps) // 2 * 2])
+    ranges = edges.reshape(-1, 2)
+    found = fewer(ranges, most)
+    assert len(found) == min(most, len(ranges))
+    covered = np.concatenate([np.arange(first, last + 1) for first, last in found])
+    assert np.isin(np.concatenate([np.arange(first, last + 1) for first, last in ranges]), covered).all()
+    gaps = np.sort(ranges[1:, 0] - ranges[:-1, 1])
+    assert sorted(found[1:, 0] - found[:-1, 1]) == gaps[len(gaps) - len(found) + 1 :].tolist()

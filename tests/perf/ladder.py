@@ -1,0 +1,175 @@
+"""Whole nights of growing size on a replayed warehouse, each through all steps of `nightly`: what they cost, and whether their tables are right.
+
+    python -m tests.perf.ladder --folder /data/ladder --known-objects 4000000 --alerts 100000 1000000
+    python -m tests.perf.ladder --folder /data/ladder --known-objects 400000 --alerts 30000 100000 --form tar
+
+The history is written once and kept in the folder; each night runs on a clone of it and is removed after it. A night of a hundred alerts before
+the others says what is the same for every night: the JVM, imports, compiled code. Each night's row goes to ladder.json (see report.py) as soon as
+its tables have been checked (ladder_check.py). Nothing else should run on the machine meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deeprubin_spark.ingestion.replay_files import FORMS
+from tests.perf import ladder_check
+from tests.perf.bench import machine
+from tests.perf.report import LADDER
+
+NIGHT = dt.date(2026, 11, 20)
+FIXED = 100  # alerts of the night that says what every night costs
+TEMPLATES = Path(__file__).parents[1] / "data" / "ztf" / "archive"
+_STEPS = ("ingest_archive", "build_lightcurves", "extract_features", "score_night", "report_night")
+_LIGHT = "lightcurve_base"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line."""
+    arguments = _arguments(argv)
+    history = arguments.folder / f"history_{arguments.known_objects}"
+    if not (history / "done").is_file():
+        _new_history(history, arguments.known_objects)
+    objects, points = _history_size(history)
+    fixed: float | None = None
+    for alerts in (FIXED, *sorted(arguments.alerts)):
+        found = _night(arguments, history, alerts)
+        fixed = found["total_core_s"] if fixed is None else fixed
+        found |= {"known_objects_in_warehouse": objects, "history_points": points, "fixed_core_s": fixed}
+        print(json.dumps(found), flush=True)
+        if alerts != FIXED:
+            _keep(found)
+    return 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.perf.ladder", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--folder", type=Path, required=True, metavar="PATH", help="where histories, nights and clones go; 6 kB a known object"
+    )
+    parser.add_argument(
+        "--known-objects", type=int, required=True, metavar="N", help="objects in the warehouse before the night; 0 is none"
+    )
+    parser.add_argument("--alerts", type=int, nargs="+", required=True, metavar="N", help="sizes of the nights")
+    parser.add_argument("--form", choices=FORMS, default="payloads", help="how the alerts come (default: payloads)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="setting of the nights; may be repeated")
+    return parser.parse_args(argv)
+
+
+def _job(name: str, *flags: str) -> list[str]:
+    return [sys.executable, "-m", f"deeprubin_spark.jobs.{name}", "--env", "local", "--night", str(NIGHT), *flags]
+
+
+def _new_history(history: Path, known: int) -> None:
+    shutil.rmtree(history, ignore_errors=True)
+    flags = ["--what", "history", "--known-objects", str(known), "--set", f"warehouse.path={history / 'warehouse'}"]
+    subprocess.run(_job("replay_night", *flags), check=True)
+    (history / "done").touch()
+
+
+def _history_size(history: Path) -> tuple[int, int]:
+    """Objects and points of the warehouse."""
+    files = list((history / "warehouse" / _LIGHT).glob("**/*.parquet"))
+    footers = [pq.read_metadata(file) for file in files]
+    column = (
+        next((i for i in range(footers[0].num_columns) if footers[0].schema.column(i).path.endswith("exposure_mjd")), 0) if footers else 0
+    )
+    groups = [footer.row_group(i) for footer in footers for i in range(footer.num_row_groups)]
+    return sum(footer.num_rows for footer in footers), sum(group.column(column).num_values for group in groups)
+
+
+def _night(arguments: argparse.Namespace, history: Path, alerts: int) -> dict[str, Any]:
+    """Write the night, run it on a clone of the history, check it, and remove both."""
+    clone, archive = arguments.folder / "clone", arguments.folder / f"night_{arguments.form}_{alerts}"
+    shutil.rmtree(archive, ignore_errors=True)
+    flags = ["--what", "night", "--known-objects", str(arguments.known_objects), "--alerts", str(alerts), "--form", arguments.form]
+    where = ["--templates", str(TEMPLATES), "--out", str(archive), "--set", f"warehouse.path={arguments.folder / 'replay'}"]
+    subprocess.run(_job("replay_night", *flags, *where), check=True)
+    _clone(history / "warehouse", clone)
+    settings = [f"--set=warehouse.path={clone}", *(f"--set={value}" for value in arguments.set)]
+    found = _measured(_job("nightly", "--archive", str(archive), *settings))
+    found |= _steps(clone) | {"form": arguments.form, "alerts": alerts, "date": str(dt.date.today()), "machine": machine()}
+    found |= ladder_check.check(clone, archive, alerts, NIGHT)
+    shutil.rmtree(clone)
+    shutil.rmtree(archive)
+    return found
+
+
+def _clone(source: Path, target: Path) -> None:
+    """The warehouse again: data files as links, for Delta never changes them, and logs as copies."""
+    shutil.rmtree(target, ignore_errors=True)
+    for path in source.rglob("*"):
+        place = target / path.relative_to(source)
+        if path.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+        elif "_delta_log" in path.parts:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, place)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.hardlink_to(path)
+
+
+def _measured(command: list[str]) -> dict[str, Any]:
+    """CPU and wall time of the command and everything it starts, and the most memory these held together."""
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    process = subprocess.Popen(command)
+    most = [0]
+    watch = threading.Thread(target=_watch, args=(process, most))
+    watch.start()
+    code = process.wait()
+    watch.join()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if code:
+        raise RuntimeError(f"nightly ended with exit code {code}: its messages are above")
+    total = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"total_core_s": round(total, 2), "total_wall_s": round(time.perf_counter() - begin, 2), "peak_rss_mb": most[0] >> 20}
+
+
+def _watch(process: subprocess.Popen[bytes], most: list[int]) -> None:
+    """Once a second, the memory of the process tree; what processes share counts once."""
+    while process.poll() is None:
+        held = 0
+        try:
+            root = psutil.Process(process.pid)
+            for part in [root, *root.children(recursive=True)]:
+                held += part.memory_full_info().pss
+        except psutil.Error:  # one of them has just ended
+            held = 0
+        most[0] = max(most[0], held)
+        time.sleep(1.0)
+
+
+def _steps(warehouse: Path) -> dict[str, Any]:
+    """Cost of each step and the objects touched, as the night's own table of runs has them."""
+    files = sorted((warehouse / "runs").glob("*.parquet"))
+    rows = {row["job"]: row for row in pa.concat_tables(pq.read_table(file) for file in files).to_pylist()}
+    steps = {name: {"core_s": round(rows[name]["core_seconds"], 2), "wall_s": round(rows[name]["seconds"], 2)} for name in _STEPS}
+    return {"steps": steps, "objects": dict(rows["build_lightcurves"]["counts"])["objects"]}
+
+
+def _keep(found: dict[str, Any]) -> None:
+    """Put the night into ladder.json, in place of an earlier one like it."""
+    same = ("form", "alerts", "known_objects_in_warehouse")
+    runs = json.loads(LADDER.read_text()) if LADDER.exists() else []
+    kept = [run for run in runs if any(run[name] != found[name] for name in same)]
+    LADDER.write_text(json.dumps([*kept, found], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
