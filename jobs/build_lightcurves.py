@@ -37,7 +37,7 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     total = written.agg(
         F.count("*").alias("objects"),
         F.sum("n_alerts").alias("alerts"),
-        *(F.sum(F.size(F.expr(f"filter(points, p -> p.kind = '{kind}')"))).alias(f"{kind}s") for kind in ("detection", "limit")),
+        *(F.sum(F.size("points") - F.size(F.array_remove("points.kind", kind))).alias(f"{kind}s") for kind in ("detection", "limit")),
     ).collect()[0]  # one row: bounded
     run.counts.update({name: int(total[name] or 0) for name in ("alerts", "objects", "detections", "limits")})
 
