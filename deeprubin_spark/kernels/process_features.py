@@ -186,6 +186,19 @@ def _select(values: FloatArray, rank: int) -> float:
     return float(values[rank])
 
 
+@njit(cache=True, nogil=True)
+def _middle(values: FloatArray) -> float:
+    """Median of values (n,), n > 0, which are put in another order."""
+    n = len(values)
+    lower = _select(values, (n - 1) // 2)
+    if n % 2 == 1:
+        return lower
+    upper = values[n // 2]  # what is left behind the lower one is not less
+    for i in range(n // 2 + 1, n):
+        upper = min(upper, values[i])
+    return 0.5 * (lower + upper)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _process_objects(
     offsets: Rows, flux_err: FloatArray, weights: FloatArray, parameters: FloatArray, out: FloatArray, column: int
@@ -207,7 +220,7 @@ def _process_objects(
             if i % 4 == 3 or i == n - 1:  # a logarithm for four errors: their product stays a double for errors of 1e-75 to 1e75
                 log_errors += math.log(product)
                 product = 1.0
-        median = 0.5 * (_select(errors[:n], (n - 1) // 2) + _select(errors[:n], n // 2))
+        median = _middle(errors[:n])
         out[k, column], out[k, column + 1], out[k, column + 2] = timescale, amplitude, amplitude / median
         out[k, column + 3] = 1.0 / (1.0 + (amplitude / jitter) ** 2) if jitter > 0.0 else 0.0
         out[k, column + 4], out[k, column + 5] = -(log_evidence + log_errors) / n, chi2 / n
