@@ -264,7 +264,13 @@ def _scale_objects(
     room = _LANES
     for k in range(len(out)):
         room = max(room, offsets[k + 1] - offsets[k] + _LANES)
-    t, y, noise, sums, edges = np.empty(room), np.empty(room), np.empty(room), np.empty((room + 1, 3)), np.empty((len(LAG_EDGES), room + 1), np.uint64)
+    t, y, noise, sums, edges = (
+        np.empty(room),
+        np.empty(room),
+        np.empty(room),
+        np.empty((room + 1, 3)),
+        np.empty((len(LAG_EDGES), room + 1), np.uint64),
+    )
     for k in range(len(out)):
         for w in range(len(bands)):
             n = 0
