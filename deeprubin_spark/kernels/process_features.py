@@ -65,12 +65,10 @@ def gridded(queries: Queries, mean: FloatArray, sd: FloatArray, slope: FloatArra
     grid = PosteriorGrid(
         queries.start.copy(),
         queries.step.copy(),
-        np.full(shape, np.nan),
-        np.full(shape, np.nan),
-        np.full(shape, np.nan),
+        *np.empty((3, *shape)),
         queries.margin,
     )
-    newest = np.full((*shape[:2], 3), np.nan)
+    newest = np.empty((*shape[:2], 3))
     outputs = grid.start, grid.step, grid.mean, grid.sd, grid.slope
     _grid_objects(queries.offsets, queries.newest, mean, sd, slope, *outputs, newest)
     return grid, newest
@@ -123,14 +121,15 @@ def _query_objects(
             at += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _is_sound(mean: FloatArray, sd: FloatArray, slope: FloatArray) -> bool:
-    """Whether all of an object's answers (Q, W) are numbers and its deviations positive."""
+    """Whether all of an object's answers (Q, W) are numbers and its deviations positive; of no answers: false."""
+    total, lowest = 0.0, math.inf
     for q in range(mean.shape[0]):
         for w in range(mean.shape[1]):
-            if not (math.isfinite(mean[q, w]) and math.isfinite(slope[q, w]) and 0.0 < sd[q, w] < math.inf):
-                return False
-    return True
+            total += 0.0 * mean[q, w] + 0.0 * slope[q, w] + 0.0 * sd[q, w]  # NaN where one is infinite or NaN
+            lowest = min(lowest, sd[q, w])
+    return total == 0.0 and 0.0 < lowest < math.inf
 
 
 @njit(cache=True, nogil=True)
@@ -147,13 +146,12 @@ def _grid_objects(
     grid_slope: FloatArray,
     at_newest: FloatArray,
 ) -> None:
-    """`gridded` of every object with queries; where the answers are not sound its start and step become NaN."""
+    """`gridded` of every object; without answers, or where they are not sound, its start and step become NaN too."""
     for k in range(len(newest)):
         first, end = offsets[k], offsets[k + 1]
-        if first == end:
-            continue
         if not _is_sound(mean[first:end], sd[first:end], slope[first:end]):
             start[k], step[k] = math.nan, math.nan
+            grid_mean[k], grid_sd[k], grid_slope[k], at_newest[k] = math.nan, math.nan, math.nan, math.nan
             continue
         for w in range(mean.shape[1]):
             own = first + newest[k]
