@@ -132,15 +132,20 @@ def _line(values: FloatArray, time: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _integral(curve: Curve, i: int, start: float, end: float) -> float:
-    """Integral of the curve from start to end, in steps, both within step i; in flux times steps."""
-    _, flux, slope = curve
-    rise = flux[i + 1] - flux[i]
+def _sum_steps(flux: FloatArray, slope: FloatArray, sums: FloatArray) -> None:
+    """Integral of the curve from its start to each grid time, in flux times steps, into sums (T,)."""
+    sums[0] = 0.0
+    for i in range(len(flux) - 1):
+        sums[i + 1] = sums[i] + (0.5 * (flux[i] + flux[i + 1]) + (slope[i] - slope[i + 1]) / 12.0)
+
+
+@njit(cache=True, nogil=True)
+def _integral(flux: FloatArray, slope: FloatArray, sums: FloatArray, time: float) -> float:
+    """Integral of the curve from its start to a time in steps, in flux times steps; sums (T,) are `_sum_steps`'."""
+    i = min(int(time), len(flux) - 2)
+    u, rise = time - i, flux[i + 1] - flux[i]
     bend, twist = 3.0 * rise - 2.0 * slope[i] - slope[i + 1], slope[i] + slope[i + 1] - 2.0 * rise
-    u, v = start - i, end - i
-    at_start = u * (flux[i] + u * (slope[i] / 2.0 + u * (bend / 3.0 + u * twist / 4.0)))
-    at_end = v * (flux[i] + v * (slope[i] / 2.0 + v * (bend / 3.0 + v * twist / 4.0)))
-    return float(at_end - at_start)
+    return float(sums[i] + u * (flux[i] + u * (slope[i] / 2.0 + u * (bend / 3.0 + u * twist / 4.0))))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -276,33 +281,27 @@ def _fill_crossings(curve: Curve, times: FloatArray, fluxes: FloatArray, peak: i
 
 
 @njit(cache=True, nogil=True)
-def _bright_area(curve: Curve, times: FloatArray, fluxes: FloatArray) -> float:
-    """Integral of max(flux, 0) over the knots' span, in flux times steps."""
+def _bright_area(curve: Curve, times: FloatArray, fluxes: FloatArray, sums: FloatArray) -> float:
+    """Integral of max(flux, 0) over the knots' span, in flux times steps; sums (T,) is room."""
     _, flux, slope = curve
-    area = 0.0
-    for k in range(1, len(times)):
-        start, end = times[k - 1], times[k]
-        if fluxes[k - 1] <= 0.0 and fluxes[k] <= 0.0:
-            continue
-        i = int(start)
-        if fluxes[k - 1] >= 0.0 and fluxes[k] >= 0.0 and start == i and end == i + 1.0:
-            area += 0.5 * (flux[i] + flux[i + 1]) + (slope[i] - slope[i + 1]) / 12.0
-            continue
-        if fluxes[k - 1] < 0.0:
-            start = _root(curve, start, end, 0.0)
-        elif fluxes[k] < 0.0:
-            end = _root(curve, start, end, 0.0)
-        area += _integral(curve, min(int(0.5 * (start + end)), len(flux) - 2), start, end)
-    return area
+    _sum_steps(flux, slope, sums)
+    last = len(times) - 1
+    area = -_integral(flux, slope, sums, times[0]) if fluxes[0] >= 0.0 else 0.0
+    for k in range(1, last + 1):
+        was_bright, is_bright = fluxes[k - 1] >= 0.0, fluxes[k] >= 0.0
+        if was_bright != is_bright:
+            until = _integral(flux, slope, sums, _root(curve, times[k - 1], times[k], 0.0))
+            area += until if was_bright else -until
+    return area + _integral(flux, slope, sums, times[last]) if fluxes[last] >= 0.0 else area
 
 
 @njit(cache=True, nogil=True)
-def _shape(curve: Curve, times: FloatArray, fluxes: FloatArray, peak: int, row: FloatArray) -> None:
-    """`SHAPES` of a curve with knots (K,) whose peak's flux is positive, into row (11,)."""
+def _shape(curve: Curve, times: FloatArray, fluxes: FloatArray, peak: int, room: FloatArray, row: FloatArray) -> None:
+    """`SHAPES` of a curve with knots (K,) whose peak's flux is positive, into row (11,); room (T,)."""
     step, height, time = curve[0], fluxes[peak], times[peak]
     _fill_crossings(curve, times, fluxes, peak, -1, row[: len(LEVELS)])
     _fill_crossings(curve, times, fluxes, peak, 1, row[len(LEVELS) : 2 * len(LEVELS)])
-    row[6] = step * _bright_area(curve, times, fluxes) / height
+    row[6] = step * _bright_area(curve, times, fluxes, room) / height
     row[7] = fluxes.min() / height
     n_tops, second = _tops(fluxes, PEAK_DIP * height)
     row[8], row[9] = n_tops, second / height if n_tops > 1 else 0.0
@@ -381,7 +380,7 @@ def _shape_objects(
             peaks[w, 0], peaks[w, 1], peaks[w, 2] = times[peak], height, spread
             out[k, column + 2 * w], out[k, column + 2 * w + 1] = height, height / spread
             if height > spread:
-                _shape(curve, times, fluxes, peak, out[k, shapes + w * _N_SHAPES : shapes + (w + 1) * _N_SHAPES])
+                _shape(curve, times, fluxes, peak, scratch[2], out[k, shapes + w * _N_SHAPES : shapes + (w + 1) * _N_SHAPES])
         peak_time = _peak_of_sum(step, mean[k], slope[k], first, last, scratch)
         peak_mjd[k] = start[k] + step * peak_time
         _pairs(peaks, step, out[k, column + 2 * n_bands : shapes - 1])
