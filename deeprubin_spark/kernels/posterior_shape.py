@@ -39,7 +39,7 @@ _N_SHAPES = len(SHAPES)
 _N_PHASES = len(COLOUR_PHASES)
 _AT_PEAK, _AT_SLOPE = COLOUR_PHASES.index(0.0), COLOUR_PHASES.index(SLOPE_PHASE)
 _N_ITERATIONS = 60
-_TOLERANCE = 1e-10  # of a step in time; Newton's rule doubles the digits of the one before
+_TOLERANCE = 1e-7  # of a step in time: of the last move; Newton's rule doubles the digits of the one before
 
 Curve = tuple[float, FloatArray, FloatArray]  # step [d]; flux and its slope times the step, at T grid times
 Knots = tuple[FloatArray, FloatArray]  # time in steps and flux where the monotonic pieces of a curve meet
