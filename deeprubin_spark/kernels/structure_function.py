@@ -166,7 +166,10 @@ def _structure_function(t: FloatArray, y: FloatArray, noise: FloatArray, sums: F
         total, square, time = total + y[i], square + y[i] * y[i] - noise[i], time + t[i] - t[0]
         sums[i + 1, 0], sums[i + 1, 1], sums[i + 1, 2] = total, square, time
     for half in range(0, len(LAG_EDGES), 4):
-        _ends(t, n, _LAGS[half : half + 4], edges[half : half + 4])
+        if t[n - 1] - t[0] < LAG_EDGES[half]:
+            edges[half : half + 4, :n] = n
+        else:
+            _ends(t, n, _LAGS[half : half + 4], edges[half : half + 4])
     weight, wx, wy, wxx, wxy, n_bins = 0.0, 0.0, 0.0, 0.0, 0.0, 0
     for k in range(len(LAG_EDGES) - 1):
         if edges[k, 0] == n:
@@ -203,9 +206,10 @@ def _hat(t: FloatArray, y: FloatArray, noise: FloatArray, i: int) -> tuple[float
         f1, f2, f3, f4 = f1 + b * y[j], f2 + a * y[j], f3 + narrow * y[j], f4 + wide * y[j]
         n11, n12, n22 = n11 + b * be, n12 + a * be, n22 + a * ae
         n33, n34, n44 = n33 + narrow * ne, n34 + narrow * we, n44 + wide * we
-    short, long = f1 / g1 - f2 / g2, f3 / g3 - f4 / g4
-    short_noise = n11 / (g1 * g1) - 2.0 * n12 / (g1 * g2) + n22 / (g2 * g2)
-    long_noise = n33 / (g3 * g3) - 2.0 * n34 / (g3 * g4) + n44 / (g4 * g4)
+    g1, g2, g3, g4 = 1.0 / g1, 1.0 / g2, 1.0 / g3, 1.0 / g4
+    short, long = f1 * g1 - f2 * g2, f3 * g3 - f4 * g4
+    short_noise = n11 * (g1 * g1) - 2.0 * n12 * (g1 * g2) + n22 * (g2 * g2)
+    long_noise = n33 * (g3 * g3) - 2.0 * n34 * (g3 * g4) + n44 * (g4 * g4)
     return short * short - short_noise, long * long - long_noise
 
 
