@@ -98,7 +98,7 @@ def _advance_climbs(
     """One round of the active climbs: keep the best candidate, model the pattern, place and shrink the next, or say that it is done."""
     n_free = int((math.sqrt(8.0 * len(inverse) + 1.0) - 3.0) / 2.0 + 0.5)  # K = (d + 1) (d + 2) / 2
     gradient, hessian, x = np.empty(n_free), np.empty((n_free, n_free)), np.empty(n_free)
-    near, far = np.empty(n_free), np.empty(n_free)
+    near, far, below = np.empty(n_free), np.empty(n_free), np.empty(candidates.shape[1])
     for a in range(len(active)):
         c, value = active[a], values[a]
         _keep_best(candidates[a], value, low[c], high[c], place[c], best[c : c + 1])
@@ -106,7 +106,7 @@ def _advance_climbs(
         if not top > -math.inf:
             done[a] = True
             continue
-        height = top + _fit_quadratic(inverse, value, top, gradient, hessian)
+        height = top + _fit_quadratic(inverse, value, top, below, gradient, hessian)
         for i in range(n_free):
             near[i] = max((low[c, i] - centre[c, i]) / reach[c, i], -_REACH)
             far[i] = min((high[c, i] - centre[c, i]) / reach[c, i], _REACH)
@@ -136,10 +136,9 @@ def _keep_best(candidates: Floats, value: Floats, low: Floats, high: Floats, pla
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _fit_quadratic(inverse: Floats, value: Floats, top: float, gradient: Floats, hessian: Floats) -> float:
-    """Least squares through a pattern's values: gradient (d,), hessian (d, d); returns its value at the centre less `top`."""
+def _fit_quadratic(inverse: Floats, value: Floats, top: float, below: Floats, gradient: Floats, hessian: Floats) -> float:
+    """Least squares through a pattern's values: gradient (d,), hessian (d, d); returns its value at the centre less `top`; below (P,) is room."""
     n_free = len(gradient)
-    below = np.empty(len(value))
     for k in range(len(value)):
         below[k] = value[k] - top if value[k] - top > _CLIFF else _CLIFF
     centre, i, j = 0.0, 0, 0
