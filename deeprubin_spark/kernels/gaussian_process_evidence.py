@@ -29,6 +29,7 @@ WAVELENGTH_SCALE_PRIOR_SIGMA = 0.5  # of its ln, where it is fitted
 WAVELENGTH_SCALE_RANGE = 5.0  # it lies within this factor of WAVELENGTH_SCALE, either way
 JITTER_MAX = 1.5  # largest jitter^2, of the mean squared flux
 NOISE_FLOOR = 1e-12  # least noise variance, of the squared flux scale: double precision cannot hold a filter with less
+_PER_LOG = 24  # predicted variances, of 1e-12 to 1e6 in their unit, whose product stays a double
 LANES = 16
 OK, TOO_FEW_POINTS, BAD_INPUT, FIT_FAILED = range(4)
 
@@ -123,7 +124,7 @@ def _sweep_two_bands(curve: Curve, w: Floats, value: Floats) -> None:
     for k in range(15 * LANES):
         w[k] = 0.0
     w[15 * LANES : 16 * LANES] = 1.0
-    value[:] = 0.0
+    value[:], left = 0.0, _PER_LOG
     for i in range(len(time)):
         gap = time[i] - time[i - 1] if i > 0 else 0.0
         for k in range(LANES):
@@ -137,7 +138,9 @@ def _sweep_two_bands(curve: Curve, w: Floats, value: Floats) -> None:
         else:
             for k in range(LANES):
                 _absorb(w, k, f, n, u, 2 * LANES, 7 * LANES, 0, 4 * LANES, 12 * LANES, 11 * LANES)
-        if (i & 15) == 15:  # sixteen of them overflow nothing
+        left -= 1
+        if left == 0:
+            left = _PER_LOG
             for k in range(LANES):
                 value[k] += math.log(w[15 * LANES + k])
                 w[15 * LANES + k] = 1.0

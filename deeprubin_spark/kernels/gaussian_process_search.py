@@ -111,7 +111,7 @@ def _advance_climbs(
             near[i] = max((low[c, i] - centre[c, i]) / reach[c, i], -_REACH)
             far[i] = min((high[c, i] - centre[c, i]) / reach[c, i], _REACH)
             x[i] = min(max((place[c, i] - centre[c, i]) / reach[c, i], near[i]), far[i])
-        height += _top_of_quadratic(gradient, hessian, near, far, x)
+        height += _top_of_quadratic(gradient, hessian, near, far, below, x)
         step = 0.0
         for i in range(n_free):
             step = max(step, abs(x[i]))
@@ -160,8 +160,13 @@ def _fit_quadratic(inverse: Floats, value: Floats, top: float, below: Floats, gr
 
 
 @njit(cache=True, nogil=True)
-def _top_of_quadratic(gradient: Floats, hessian: Floats, low: Floats, high: Floats, x: Floats) -> float:
-    """Highest place of g x + x H x / 2 in a box, coordinate by coordinate from x (d,), which is moved there; returns its height."""
+def _top_of_quadratic(gradient: Floats, hessian: Floats, low: Floats, high: Floats, room: Floats, x: Floats) -> float:
+    """Highest place of g x + x H x / 2 in a box, coordinate by coordinate from x (d,), which is moved there; returns its height.
+
+    room (d or more,) is for what would be divisions in a chain.
+    """
+    for i in range(len(x)):
+        room[i] = -1.0 / hessian[i, i] if hessian[i, i] < 0.0 else 0.0
     for _ in range(_N_PASSES):
         moved = 0.0
         for i in range(len(x)):
@@ -169,7 +174,7 @@ def _top_of_quadratic(gradient: Floats, hessian: Floats, low: Floats, high: Floa
             for j in range(len(x)):
                 slope += hessian[i, j] * x[j]
             if hessian[i, i] < 0.0:
-                best = min(max(-slope / hessian[i, i], low[i]), high[i])
+                best = min(max(slope * room[i], low[i]), high[i])
             else:
                 left = low[i] * (slope + 0.5 * hessian[i, i] * low[i])
                 right = high[i] * (slope + 0.5 * hessian[i, i] * high[i])

@@ -55,6 +55,8 @@ def test_mean_deviation_and_slope_are_those_of_the_plain_twin_for_any_number_of_
             np.testing.assert_allclose(found.mean[rows, w], mean, rtol=0.0, atol=1e-8 * np.abs(curve[2]).max())
             np.testing.assert_allclose(found.sd[rows, w] ** 2, twin.widened(mean, variance, process) ** 2, rtol=1e-7)
             np.testing.assert_allclose(found.slope[rows, w], slope, rtol=0.0, atol=1e-8 * np.abs(slope).max())
+            alone = (found.sd[rows, w] ** 2 - process.jitter**2) / (1.0 + (mean / process.amplitude) ** 2)
+            np.testing.assert_allclose(alone, variance, rtol=1e-7, atol=1e-14 * process.jitter**2)
 
 
 @pytest.mark.parametrize("sample", ["plasticc", "plasticc_six_bands"])
