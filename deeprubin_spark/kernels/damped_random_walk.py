@@ -143,6 +143,7 @@ def _sweep(gaps: FloatArray, y: FloatArray, noise: FloatArray, rates: FloatArray
     array, so that the compiler sees that the blocks do not overlap, and takes a vector of rates at a time.
     """
     per_log, n_tau = _points_per_logarithm(noise), len(rates)
+    left = per_log
     first, second, third, fourth = variances[0], variances[1], variances[2], variances[3]
     for s in range(_N_SIGMA):
         _start(lanes, s, n_tau, variances[s])
@@ -152,14 +153,17 @@ def _sweep(gaps: FloatArray, y: FloatArray, noise: FloatArray, rates: FloatArray
             decay = _decay(gap * rates[t])
             _update(lanes, t, decay, first, second, value, error)
             _update(lanes, t + 2 * _ROW, decay, third, fourth, value, error)
-        if i % per_log == per_log - 1 or i == len(y) - 1:
+        left -= 1
+        if left == 0 or i == len(y) - 1:
             _take_logarithm(lanes, _N_SIGMA, n_tau)
+            left = per_log
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _sweep_line(gaps: FloatArray, y: FloatArray, noise: FloatArray, rates: FloatArray, lanes: FloatArray) -> None:
     """`_sweep` of one variance, 1, that of the sample."""
     per_log, n_tau = _points_per_logarithm(noise), len(rates)
+    left = per_log
     _start(lanes, 0, n_tau, 1.0)
     for i in range(len(y)):
         gap, value, error = gaps[i], y[i], noise[i]
@@ -168,8 +172,10 @@ def _sweep_line(gaps: FloatArray, y: FloatArray, noise: FloatArray, rates: Float
             before = 1.0 + decay * decay * (lanes[t + 2 * _LANES] - 1.0)
             lanes[t + 3 * _LANES] *= before + error
             _correct(lanes, t, decay * lanes[t + _LANES], before, 1.0 / (before + error), value, error)
-        if i % per_log == per_log - 1 or i == len(y) - 1:
+        left -= 1
+        if left == 0 or i == len(y) - 1:
             _take_logarithm(lanes, 1, n_tau)
+            left = per_log
 
 
 @njit(cache=True, nogil=True)

@@ -74,11 +74,11 @@ def _middle(values: FloatArray) -> float:
     n = len(values)
     lower = _select(values, (n - 1) // 2)
     if n % 2 == 1:
-        return lower
+        return float(lower)
     upper = values[n // 2]  # what is left behind the lower one is not less
     for i in range(n // 2 + 1, n):
         upper = min(upper, values[i])
-    return 0.5 * (lower + upper)
+    return float(0.5 * (lower + upper))
 
 
 @njit(cache=True, nogil=True)

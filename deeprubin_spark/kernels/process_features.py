@@ -62,12 +62,8 @@ def gridded(queries: Queries, mean: FloatArray, sd: FloatArray, slope: FloatArra
     An object whose answers are not all finite, or whose deviation is not positive, has NaN throughout.
     """
     shape = (len(queries.newest), mean.shape[1], queries.n_steps)
-    grid = PosteriorGrid(
-        queries.start.copy(),
-        queries.step.copy(),
-        *np.empty((3, *shape)),
-        queries.margin,
-    )
+    on_grid = np.empty(shape), np.empty(shape), np.empty(shape)
+    grid = PosteriorGrid(queries.start.copy(), queries.step.copy(), *on_grid, queries.margin)
     newest = np.empty((*shape[:2], 3))
     outputs = grid.start, grid.step, grid.mean, grid.sd, grid.slope
     _grid_objects(queries.offsets, queries.newest, mean, sd, slope, *outputs, newest)
@@ -190,11 +186,11 @@ def _middle(values: FloatArray) -> float:
     n = len(values)
     lower = _select(values, (n - 1) // 2)
     if n % 2 == 1:
-        return lower
+        return float(lower)
     upper = values[n // 2]  # what is left behind the lower one is not less
     for i in range(n // 2 + 1, n):
         upper = min(upper, values[i])
-    return 0.5 * (lower + upper)
+    return float(0.5 * (lower + upper))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

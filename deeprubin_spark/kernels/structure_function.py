@@ -138,12 +138,12 @@ def _ends(t: FloatArray, n: int, lags: FloatArray, ends: Places) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def _bin(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, firsts: Places, ends: Places) -> tuple[int, float, float]:
+def _bin(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, firsts: Places, ends: Places) -> tuple[np.int64, float, float]:
     """Number, total lag and total excess (y_j - y_i)^2 - noise of the pairs of each point i with those from firsts[i] to before ends[i].
 
     sums (n + 1, 3) : running sums of y, y^2 less noise variance, and time
     """
-    number, lags, excess, start = 0, 0.0, 0.0, t[0]
+    number, lags, excess, start = np.int64(0), 0.0, 0.0, t[0]
     for i in range(len(y)):
         first, end = firsts[i], ends[i]
         m = np.int64(end - first)

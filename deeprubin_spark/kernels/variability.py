@@ -182,7 +182,7 @@ def _median_distance(ordered: FloatArray, median: float) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH, inline="always")
 def _log_tails(s: float) -> tuple[float, float]:
-    """Logarithms of Phi(-s) and Phi(s), the normal distribution function, 0 <= s <= `_FURTHEST`, within 1e-12: products and sums alone, as vector units take them."""
+    """Logarithms of Phi(-s) and Phi(s), the normal distribution function, 0 <= s <= `_FURTHEST`, within 1e-12: products and sums alone."""
     u = _T_SLOPE * (_T_SCALE / (_T_SCALE + s)) + _T_START
     p = (((_P20 * u + _P19) * u + _P18) * u + _P17) * u + _P16
     p = (((p * u + _P15) * u + _P14) * u + _P13) * u + _P12
