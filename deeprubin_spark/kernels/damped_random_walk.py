@@ -40,6 +40,12 @@ _LANES = _ROW * _N_SIGMA
 _C = tuple(np.polynomial.chebyshev.Chebyshev.interpolate(np.exp, 10, domain=[-1, 0]).convert(kind=np.polynomial.Polynomial).coef.tolist())
 _C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10 = _C
 _FASTMATH = {"reassoc", "contract"}
+_ROOT_HALF = 0x3FE6A09E667F3BCD  # bits of sqrt(1/2)
+_LOG_2 = math.log(2.0)
+# 2 artanh(u) / u as a polynomial of u^2, up to u = (sqrt 2 - 1) / (sqrt 2 + 1)
+_U2 = (math.sqrt(2.0) - 1.0) ** 4
+_A = np.polynomial.chebyshev.Chebyshev.interpolate(lambda z: 2.0 * np.arctanh(np.sqrt(z)) / np.sqrt(z), 7, domain=[0.0, _U2])
+_L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7 = _A.convert(kind=np.polynomial.Polynomial).coef.tolist()
 
 Rows = NDArray[np.int64]
 Bands = NDArray[np.int8]
@@ -119,13 +125,25 @@ def _start(lanes: FloatArray, row: int, n_tau: int, variance: float) -> None:
         lanes[k], lanes[k + _LANES], lanes[k + 2 * _LANES], lanes[k + 3 * _LANES] = 0.0, 0.0, variance, 1.0
 
 
-@njit(cache=True, nogil=True)
-def _take_logarithm(lanes: FloatArray, n_rows: int, n_tau: int) -> None:
-    """Move the product of the predicted variances so far into the log likelihood (times -2)."""
-    for row in range(n_rows):
-        for k in range(row * _ROW, row * _ROW + n_tau):
-            lanes[k] += math.log(lanes[k + 3 * _LANES])
-            lanes[k + 3 * _LANES] = 1.0
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def _take_logarithm(lanes: FloatArray, n: int) -> None:
+    """Move the products of the predicted variances so far, of the first n lanes, into the log likelihoods (times -2).
+
+    ln(2^p m) = p ln 2 + 2 artanh((m - 1) / (m + 1)), m within a factor sqrt 2 of 1: shifts and sums, which run in vector units.
+    """
+    bits, powers = lanes.view(np.int64), slice(4 * _LANES, 4 * _LANES + n)
+    power = lanes[powers]
+    for k in range(n):
+        exponent = (bits[k + 3 * _LANES] - _ROOT_HALF) >> 52
+        bits[k + 3 * _LANES] -= exponent << 52
+        power[k] = exponent
+    for k in range(n):
+        u = (lanes[k + 3 * _LANES] - 1.0) / (lanes[k + 3 * _LANES] + 1.0)
+        z = u * u
+        p = ((_L7 * z + _L6) * z + _L5) * z + _L4
+        p = (((p * z + _L3) * z + _L2) * z + _L1) * z + _L0
+        lanes[k] += power[k] * _LOG_2 + u * p
+        lanes[k + 3 * _LANES] = 1.0
 
 
 @njit(cache=True, nogil=True)
@@ -139,10 +157,11 @@ def _points_per_logarithm(noise: FloatArray) -> int:
 def _sweep(gaps: FloatArray, y: FloatArray, noise: FloatArray, rates: FloatArray, variances: FloatArray, lanes: FloatArray) -> None:
     """-2 log likelihood, but for its constant, of every pair of a variance (4,) and a rate 1 / tau (T,), into lanes[8 s + t].
 
-    gaps [d], y and noise variance (n,)      lanes (4 * _LANES,) in blocks: result, state, its variance, product of variances. One flat
+    gaps [d], y and noise variance (n,)      lanes (5 * _LANES,) in blocks: result, state, its variance, product of variances, room. One flat
     array, so that the compiler sees that the blocks do not overlap, and takes a vector of rates at a time.
     """
     per_log, n_tau = _points_per_logarithm(noise), len(rates)
+    left = per_log
     first, second, third, fourth = variances[0], variances[1], variances[2], variances[3]
     for s in range(_N_SIGMA):
         _start(lanes, s, n_tau, variances[s])
@@ -152,14 +171,17 @@ def _sweep(gaps: FloatArray, y: FloatArray, noise: FloatArray, rates: FloatArray
             decay = _decay(gap * rates[t])
             _update(lanes, t, decay, first, second, value, error)
             _update(lanes, t + 2 * _ROW, decay, third, fourth, value, error)
-        if i % per_log == per_log - 1 or i == len(y) - 1:
-            _take_logarithm(lanes, _N_SIGMA, n_tau)
+        left -= 1
+        if left == 0 or i == len(y) - 1:
+            _take_logarithm(lanes, _LANES)
+            left = per_log
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _sweep_line(gaps: FloatArray, y: FloatArray, noise: FloatArray, rates: FloatArray, lanes: FloatArray) -> None:
     """`_sweep` of one variance, 1, that of the sample."""
     per_log, n_tau = _points_per_logarithm(noise), len(rates)
+    left = per_log
     _start(lanes, 0, n_tau, 1.0)
     for i in range(len(y)):
         gap, value, error = gaps[i], y[i], noise[i]
@@ -168,8 +190,10 @@ def _sweep_line(gaps: FloatArray, y: FloatArray, noise: FloatArray, rates: Float
             before = 1.0 + decay * decay * (lanes[t + 2 * _LANES] - 1.0)
             lanes[t + 3 * _LANES] *= before + error
             _correct(lanes, t, decay * lanes[t + _LANES], before, 1.0 / (before + error), value, error)
-        if i % per_log == per_log - 1 or i == len(y) - 1:
-            _take_logarithm(lanes, 1, n_tau)
+        left -= 1
+        if left == 0 or i == len(y) - 1:
+            _take_logarithm(lanes, _ROW)
+            left = per_log
 
 
 @njit(cache=True, nogil=True)
@@ -201,8 +225,10 @@ def _start_within(centre: float, n: int, step: float, low: float, high: float) -
 @njit(cache=True, nogil=True)
 def _set_rates(rates: FloatArray, log_tau: float, step: float) -> None:
     """Rates 1 / tau (T,) of nodes from `log_tau` on."""
+    rate, factor = math.exp(-log_tau), math.exp(-step)
     for t in range(len(rates)):
-        rates[t] = math.exp(-log_tau - step * t)
+        rates[t] = rate
+        rate *= factor
 
 
 @njit(cache=True, nogil=True)
@@ -217,8 +243,10 @@ def _search(
             log_tau = _start_within(log_tau, n_tau, tau_step, _TAU_LOW, _TAU_HIGH)
             log_sigma = _start_within(log_sigma, _N_SIGMA, sigma_step, _SIGMA_LOW, _SIGMA_HIGH)
         _set_rates(rates[:n_tau], log_tau, tau_step)
+        variance, factor = math.exp(2.0 * log_sigma), math.exp(2.0 * sigma_step)
         for s in range(_N_SIGMA):
-            variances[s] = math.exp(2.0 * (log_sigma + sigma_step * s))
+            variances[s] = variance
+            variance *= factor
         _sweep(gaps, y, noise, rates[:n_tau], variances, lanes)
         if zoom == 0:
             best_of_sample = log_tau + tau_step * (_lowest_in_row(lanes, _ROW_OF_SAMPLE, n_tau) - _ROW_OF_SAMPLE * _ROW)
@@ -274,7 +302,7 @@ def _walk_objects(
     for k in range(len(out)):
         room = max(room, offsets[k + 1] - offsets[k] + 1)
     t, gaps, y, noise = np.empty(room), np.empty(room), np.empty(room), np.empty(room)
-    rates, variances, lanes = np.empty(_ROW), np.empty(_N_SIGMA), np.empty(4 * _LANES)
+    rates, variances, lanes = np.empty(_ROW), np.empty(_N_SIGMA), np.ones(5 * _LANES)
     for k in range(len(out)):
         for w in range(len(bands)):
             n = 0

@@ -36,26 +36,60 @@ def scale_objects(offsets: Rows, flux: Floats, flux_err: Floats, scale: Floats) 
 
 
 @njit(cache=True, nogil=True)
-def timescale_floor(mjd: Floats) -> float:
-    """Twice the median gap between epochs, within [TIMESCALE_MIN, FLOOR_MAX] [d]; mjd (n,) ascending."""
-    gaps = np.empty(len(mjd))
+def _select(values: Floats, rank: int) -> float:
+    """The value that would stand at `rank` if values (n,) were sorted, which are put in another order (Hoare 1961)."""
+    low, high = 0, len(values) - 1
+    while low < high:
+        pivot, i, j = values[(low + high) // 2], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i, j = i + 1, j - 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    return float(values[rank])
+
+
+@njit(cache=True, nogil=True)
+def _floor(mjd: Floats, gaps: Floats) -> float:
+    """`timescale_floor`; gaps has room for n gaps."""
     n_gaps = 0
     for i in range(1, len(mjd)):
-        if mjd[i] - mjd[i - 1] > EPOCH_GAP:
-            gaps[n_gaps] = mjd[i] - mjd[i - 1]
-            n_gaps += 1
+        gap = mjd[i] - mjd[i - 1]
+        gaps[n_gaps] = gap
+        n_gaps += gap > EPOCH_GAP
     if n_gaps == 0:
         return TIMESCALE_MIN
-    gaps[:n_gaps].sort()
-    twice_median = gaps[(n_gaps - 1) // 2] + gaps[n_gaps // 2]
-    return float(min(max(twice_median, TIMESCALE_MIN), FLOOR_MAX))
+    lower = _select(gaps[:n_gaps], (n_gaps - 1) // 2)
+    upper = gaps[n_gaps // 2]  # what is left behind the lower one is not less
+    for i in range(n_gaps // 2 + 1, n_gaps if n_gaps % 2 == 0 else 0):
+        upper = min(upper, gaps[i])
+    return float(min(max(lower + upper, TIMESCALE_MIN), FLOOR_MAX))
+
+
+@njit(cache=True, nogil=True)
+def timescale_floor(mjd: Floats) -> float:
+    """Twice the median gap between epochs, within [TIMESCALE_MIN, FLOOR_MAX] [d]; mjd (n,) ascending."""
+    return _floor(mjd, np.empty(len(mjd)))
 
 
 @njit(cache=True, nogil=True)
 def floor_objects(offsets: Rows, mjd: Floats, floor: Floats) -> None:
     """`timescale_floor` of each object."""
+    most = 0
     for k in range(len(floor)):
-        floor[k] = timescale_floor(mjd[offsets[k] : offsets[k + 1]])
+        most = max(most, offsets[k + 1] - offsets[k])
+    gaps = np.empty(most)
+    for k in range(len(floor)):
+        floor[k] = _floor(mjd[offsets[k] : offsets[k + 1]], gaps)
 
 
 @njit(cache=True, nogil=True)

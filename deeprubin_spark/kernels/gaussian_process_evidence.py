@@ -29,10 +29,12 @@ WAVELENGTH_SCALE_PRIOR_SIGMA = 0.5  # of its ln, where it is fitted
 WAVELENGTH_SCALE_RANGE = 5.0  # it lies within this factor of WAVELENGTH_SCALE, either way
 JITTER_MAX = 1.5  # largest jitter^2, of the mean squared flux
 NOISE_FLOOR = 1e-12  # least noise variance, of the squared flux scale: double precision cannot hold a filter with less
+_PER_SCALE = 24  # predicted variances, of 1e-12 to 1e6 in their unit, whose product with 2^40 or 2^-40 stays a double
 LANES = 16
 OK, TOO_FEW_POINTS, BAD_INPUT, FIT_FAILED = range(4)
 
 _SQRT3 = math.sqrt(3.0)
+_LOG_2 = math.log(2.0)
 _LOG_2PI = math.log(2.0 * math.pi)
 _FASTMATH = {"reassoc", "contract", "arcp", "nsz"}  # sums in any order; NaN and infinity keep their meaning
 
@@ -111,6 +113,23 @@ def _absorb(
     w[fz + k], w[zf + k] = c01 - g0 * h3, c10 - g1 * h2
 
 
+@njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")
+def _halve_power(product: float, power: float, step: float, large: float, scale: float) -> tuple[float, float]:
+    """A product above `large` = 2^(step / 2), or below its inverse, by 2^step = `scale` closer to 1, and the power of two taken out so far."""
+    factor = 1.0 / scale if product > large else (scale if product < 1.0 / large else 1.0)
+    taken = step if product > large else (-step if product < 1.0 / large else 0.0)
+    return product * factor, power + taken
+
+
+@njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")
+def _scale_down(product: float) -> tuple[float, float]:
+    """A product within 2^40 and 2^-40, and the power of two taken out of it: no logarithm, so that it runs in vectors."""
+    product, power = _halve_power(product, 0.0, 640.0, 2.0**320, 2.0**640)
+    product, power = _halve_power(product, power, 320.0, 2.0**160, 2.0**320)
+    product, power = _halve_power(product, power, 160.0, 2.0**80, 2.0**160)
+    return _halve_power(product, power, 80.0, 2.0**40, 2.0**80)
+
+
 @njit(cache=True, nogil=True, fastmath=_FASTMATH, error_model="numpy")
 def _sweep_two_bands(curve: Curve, w: Floats, value: Floats) -> None:
     """Log evidence of one object, less its constant, for LANES candidates; row 1 is the second band, if there is one.
@@ -123,7 +142,7 @@ def _sweep_two_bands(curve: Curve, w: Floats, value: Floats) -> None:
     for k in range(15 * LANES):
         w[k] = 0.0
     w[15 * LANES : 16 * LANES] = 1.0
-    value[:] = 0.0
+    value[:], left = 0.0, _PER_SCALE
     for i in range(len(time)):
         gap = time[i] - time[i - 1] if i > 0 else 0.0
         for k in range(LANES):
@@ -137,10 +156,12 @@ def _sweep_two_bands(curve: Curve, w: Floats, value: Floats) -> None:
         else:
             for k in range(LANES):
                 _absorb(w, k, f, n, u, 2 * LANES, 7 * LANES, 0, 4 * LANES, 12 * LANES, 11 * LANES)
-        if (i & 15) == 15:  # sixteen of them overflow nothing
+        left -= 1
+        if left == 0:
+            left = _PER_SCALE
             for k in range(LANES):
-                value[k] += math.log(w[15 * LANES + k])
-                w[15 * LANES + k] = 1.0
+                w[15 * LANES + k], power = _scale_down(w[15 * LANES + k])
+                value[k] += power * _LOG_2
     for k in range(LANES):
         value[k] = -0.5 * (w[14 * LANES + k] + value[k] + math.log(w[15 * LANES + k]))
 

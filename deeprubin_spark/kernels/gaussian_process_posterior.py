@@ -172,6 +172,15 @@ def _answer_two_bands(held: Floats, process: Process, jitter: float, mix: tuple[
 
 
 @njit(cache=True, nogil=True)
+def _most_steps(offsets: Rows, query_offsets: Rows) -> int:
+    """Points and queries of the object that has most."""
+    most = 0
+    for k in range(len(offsets) - 1):
+        most = max(most, offsets[k + 1] - offsets[k] + query_offsets[k + 1] - query_offsets[k])
+    return most
+
+
+@njit(cache=True, nogil=True)
 def solve_two_bands(
     points: tuple[Rows, Floats, Rows, Floats, Floats],
     bands: tuple[Rows, Floats, Floats, Floats],
@@ -191,6 +200,8 @@ def solve_two_bands(
     n_bands, correlation, mixing, alone = bands
     query_offsets, query_mjd = queries
     mean, sd, slope = answer
+    most, held, out = _most_steps(offsets, query_offsets), np.empty((28, 0)), np.empty((3, 0))
+    room, tapes = (np.empty(most, np.int64), np.empty(most), np.empty(most)), np.empty((most, 6))
     for k in range(len(parameters)):
         amplitude, jitter, timescale, scale = parameters[k]
         if math.isnan(amplitude) or n_bands[k] > 2:
@@ -199,8 +210,9 @@ def solve_two_bands(
         n, n_queries = offsets[k + 1] - offsets[k], query_offsets[k + 1] - query_offsets[k]
         shared = correlation[k, 0, 1] if n_bands[k] == 2 else 0.0
         process = amplitude * amplitude, amplitude * amplitude * shared, _SQRT3 / timescale
-        steps = np.empty(n + n_queries, np.int64), np.empty(n + n_queries), np.empty(n + n_queries)
-        tape, held, out = np.empty((n, 6)), np.empty((28, n_queries)), np.empty((3, n_queries))
+        steps, tape = (room[0][: n + n_queries], room[1][: n + n_queries], room[2][: n + n_queries]), tapes[:n]
+        if held.shape[1] != n_queries:  # mostly all ask as often
+            held, out = np.empty((28, n_queries)), np.empty((3, n_queries))
         _merge(mjd[own], query_mjd[at], process[2], *steps)
         _filter_two_bands((mjd[own], rows[own], flux[own], noise[own]), process, steps, tape, held)
         _smooth_two_bands(rows[own], steps, tape, held, (dual[0][own], dual[1][own]))

@@ -98,7 +98,7 @@ def _advance_climbs(
     """One round of the active climbs: keep the best candidate, model the pattern, place and shrink the next, or say that it is done."""
     n_free = int((math.sqrt(8.0 * len(inverse) + 1.0) - 3.0) / 2.0 + 0.5)  # K = (d + 1) (d + 2) / 2
     gradient, hessian, x = np.empty(n_free), np.empty((n_free, n_free)), np.empty(n_free)
-    near, far = np.empty(n_free), np.empty(n_free)
+    near, far, below = np.empty(n_free), np.empty(n_free), np.empty(candidates.shape[1])
     for a in range(len(active)):
         c, value = active[a], values[a]
         _keep_best(candidates[a], value, low[c], high[c], place[c], best[c : c + 1])
@@ -106,12 +106,12 @@ def _advance_climbs(
         if not top > -math.inf:
             done[a] = True
             continue
-        height = top + _fit_quadratic(inverse, value, top, gradient, hessian)
+        height = top + _fit_quadratic(inverse, value, top, below, gradient, hessian)
         for i in range(n_free):
             near[i] = max((low[c, i] - centre[c, i]) / reach[c, i], -_REACH)
             far[i] = min((high[c, i] - centre[c, i]) / reach[c, i], _REACH)
             x[i] = min(max((place[c, i] - centre[c, i]) / reach[c, i], near[i]), far[i])
-        height += _top_of_quadratic(gradient, hessian, near, far, x)
+        height += _top_of_quadratic(gradient, hessian, near, far, below, x)
         step = 0.0
         for i in range(n_free):
             step = max(step, abs(x[i]))
@@ -136,10 +136,9 @@ def _keep_best(candidates: Floats, value: Floats, low: Floats, high: Floats, pla
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _fit_quadratic(inverse: Floats, value: Floats, top: float, gradient: Floats, hessian: Floats) -> float:
-    """Least squares through a pattern's values: gradient (d,), hessian (d, d); returns its value at the centre less `top`."""
+def _fit_quadratic(inverse: Floats, value: Floats, top: float, below: Floats, gradient: Floats, hessian: Floats) -> float:
+    """Least squares through a pattern's values: gradient (d,), hessian (d, d); returns its value at the centre less `top`; below (P,) is room."""
     n_free = len(gradient)
-    below = np.empty(len(value))
     for k in range(len(value)):
         below[k] = value[k] - top if value[k] - top > _CLIFF else _CLIFF
     centre, i, j = 0.0, 0, 0
@@ -161,8 +160,13 @@ def _fit_quadratic(inverse: Floats, value: Floats, top: float, gradient: Floats,
 
 
 @njit(cache=True, nogil=True)
-def _top_of_quadratic(gradient: Floats, hessian: Floats, low: Floats, high: Floats, x: Floats) -> float:
-    """Highest place of g x + x H x / 2 in a box, coordinate by coordinate from x (d,), which is moved there; returns its height."""
+def _top_of_quadratic(gradient: Floats, hessian: Floats, low: Floats, high: Floats, room: Floats, x: Floats) -> float:
+    """Highest place of g x + x H x / 2 in a box, coordinate by coordinate from x (d,), which is moved there; returns its height.
+
+    room (d or more,) is for what would be divisions in a chain.
+    """
+    for i in range(len(x)):
+        room[i] = -1.0 / hessian[i, i] if hessian[i, i] < 0.0 else 0.0
     for _ in range(_N_PASSES):
         moved = 0.0
         for i in range(len(x)):
@@ -170,7 +174,7 @@ def _top_of_quadratic(gradient: Floats, hessian: Floats, low: Floats, high: Floa
             for j in range(len(x)):
                 slope += hessian[i, j] * x[j]
             if hessian[i, i] < 0.0:
-                best = min(max(-slope / hessian[i, i], low[i]), high[i])
+                best = min(max(slope * room[i], low[i]), high[i])
             else:
                 left = low[i] * (slope + 0.5 * hessian[i, i] * low[i])
                 right = high[i] * (slope + 0.5 * hessian[i, i] * high[i])

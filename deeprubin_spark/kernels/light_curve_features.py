@@ -97,7 +97,8 @@ def extract(observations: Observations, feature_set: FeatureSet = ZTF_GR) -> Ext
     fill_parametric_features(used, fits, feature_set.bands, values, feature_set.first_column("parametric"))
     _fill_period(values, curves, observations.history, kept, feature_set.first_column("period"))
     _clean(values, usable)
-    grid_time = (grid.start - t_ref)[:, None] + grid.step[:, None] * np.arange(N_GRID)
+    grid_time = np.multiply.outer(grid.step, np.arange(N_GRID, dtype=np.float64))
+    grid_time += (grid.start - t_ref)[:, None]
     return Extracted(values, grid_time, t_ref, grid.mean, grid.sd, status, np.where(status == OK, np.diff(used.offsets), 0))
 
 

@@ -44,7 +44,8 @@ def due_nights(offsets: NDArray[np.integer], known_night: NDArray[np.integer], n
     n_objects = len(offsets) - 1
     row = np.repeat(np.arange(n_objects), np.diff(offsets))
     known = np.bincount(row[known_night <= night], minlength=n_objects)
-    in_order = known_night[np.lexsort((known_night, row))]
+    falls = (np.diff(known_night) < 0) & (np.diff(row) == 0)
+    in_order = known_night[np.lexsort((known_night, row))] if falls.any() else known_night  # mostly they come in order
     steps = milestones(int(known.max(initial=0)))
     reached = np.where(known >= FIRST_MILESTONE, steps[np.searchsorted(steps, known, side="right") - 1], 0)
     due = np.full(n_objects, NEVER, np.int64)

@@ -69,6 +69,19 @@ def _select(values: FloatArray, rank: int) -> float:
 
 
 @njit(cache=True, nogil=True)
+def _middle(values: FloatArray) -> float:
+    """Median of values (n,), n > 0, which are put in another order."""
+    n = len(values)
+    lower = _select(values, (n - 1) // 2)
+    if n % 2 == 1:
+        return float(lower)
+    upper = values[n // 2]  # what is left behind the lower one is not less
+    for i in range(n // 2 + 1, n):
+        upper = min(upper, values[i])
+    return float(0.5 * (lower + upper))
+
+
+@njit(cache=True, nogil=True)
 def _most_points(offsets: Rows) -> int:
     """Points of the largest object."""
     most = 0
@@ -105,11 +118,10 @@ def _point_objects(offsets: Rows, mjd: FloatArray, flux: FloatArray, flux_err: F
             n_faded += snr < -SIGNIFICANT_SNR
             n_insignificant += abs(snr) < INSIGNIFICANT_SNR
             highest = max(highest, snr)
-        middle = 0.5 * (_select(size[:n], (n - 1) // 2) + _select(size[:n], n // 2))
         out[k, column] = mjd[first + n - 1] - mjd[first]
         out[k, column + 1] = n_positive / n
         out[k, column + 2] = n_significant / n
         out[k, column + 3] = n_faded / n
         out[k, column + 4] = n_insignificant / n
         out[k, column + 5] = highest
-        out[k, column + 6] = middle
+        out[k, column + 6] = _middle(size[:n])

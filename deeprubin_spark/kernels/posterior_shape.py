@@ -39,7 +39,7 @@ _N_SHAPES = len(SHAPES)
 _N_PHASES = len(COLOUR_PHASES)
 _AT_PEAK, _AT_SLOPE = COLOUR_PHASES.index(0.0), COLOUR_PHASES.index(SLOPE_PHASE)
 _N_ITERATIONS = 60
-_TOLERANCE = 1e-10  # of a step in time; Newton's rule doubles the digits of the one before
+_TOLERANCE = 1e-7  # of a step in time: of the last move; Newton's rule doubles the digits of the one before
 
 Curve = tuple[float, FloatArray, FloatArray]  # step [d]; flux and its slope times the step, at T grid times
 Knots = tuple[FloatArray, FloatArray]  # time in steps and flux where the monotonic pieces of a curve meet
@@ -132,15 +132,20 @@ def _line(values: FloatArray, time: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _integral(curve: Curve, i: int, start: float, end: float) -> float:
-    """Integral of the curve from start to end, in steps, both within step i; in flux times steps."""
-    _, flux, slope = curve
-    rise = flux[i + 1] - flux[i]
+def _sum_steps(flux: FloatArray, slope: FloatArray, sums: FloatArray) -> None:
+    """Integral of the curve from its start to each grid time, in flux times steps, into sums (T,)."""
+    sums[0] = 0.0
+    for i in range(len(flux) - 1):
+        sums[i + 1] = sums[i] + (0.5 * (flux[i] + flux[i + 1]) + (slope[i] - slope[i + 1]) / 12.0)
+
+
+@njit(cache=True, nogil=True)
+def _integral(flux: FloatArray, slope: FloatArray, sums: FloatArray, time: float) -> float:
+    """Integral of the curve from its start to a time in steps, in flux times steps; sums (T,) are `_sum_steps`'."""
+    i = min(int(time), len(flux) - 2)
+    u, rise = time - i, flux[i + 1] - flux[i]
     bend, twist = 3.0 * rise - 2.0 * slope[i] - slope[i + 1], slope[i] + slope[i + 1] - 2.0 * rise
-    u, v = start - i, end - i
-    at_start = u * (flux[i] + u * (slope[i] / 2.0 + u * (bend / 3.0 + u * twist / 4.0)))
-    at_end = v * (flux[i] + v * (slope[i] / 2.0 + v * (bend / 3.0 + v * twist / 4.0)))
-    return float(at_end - at_start)
+    return float(sums[i] + u * (flux[i] + u * (slope[i] / 2.0 + u * (bend / 3.0 + u * twist / 4.0))))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -171,37 +176,60 @@ def _root(curve: Curve, start: float, end: float, level: float) -> float:
     return i + u
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _discriminants(flux: FloatArray, slope: FloatArray, out: FloatArray) -> None:
+    """Of the slope's quadratic in each of T - 1 steps, into out: positive where it has roots; -1 where a cubic surely has no extreme.
+
+    That is where it rises as its slopes do and they are below three times the mean one (Fritsch & Carlson 1980).
+    """
+    for i in range(len(flux) - 1):
+        rise = flux[i + 1] - flux[i]
+        bend, twist = 3.0 * rise - 2.0 * slope[i] - slope[i + 1], slope[i] + slope[i + 1] - 2.0 * rise
+        up, most = math.copysign(1.0, rise), 3.0 * abs(rise)
+        low, high = min(up * slope[i], up * slope[i + 1]), max(up * slope[i], up * slope[i + 1])
+        out[i] = -1.0 if (low > 0.0) & (high <= most) else bend * bend - 3.0 * twist * slope[i]
+
+
 @njit(cache=True, nogil=True)
-def _is_monotonic(rise: float, slope: float, next_slope: float) -> bool:
-    """Whether a cubic surely has no extreme within a step over which it rises by `rise` (Fritsch & Carlson 1980)."""
-    if rise < 0.0:
-        rise, slope, next_slope = -rise, -slope, -next_slope
-    return 0.0 < slope <= 3.0 * rise and 0.0 < next_slope <= 3.0 * rise
+def _cubic(flux: float, next_flux: float, slope: float, next_slope: float, u: float) -> float:
+    """A step's cubic at u in [0, 1]."""
+    rise = next_flux - flux
+    bend, twist = 3.0 * rise - 2.0 * slope - next_slope, slope + next_slope - 2.0 * rise
+    return flux + u * (slope + u * (bend + u * twist))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _knots(curve: Curve, first: float, last: float, times: FloatArray, fluxes: FloatArray) -> int:
-    """Ends of the monotonic pieces of the curve from `first` to `last` (in steps) into times and fluxes; returns their number."""
-    _, flux, slope = curve
-    times[0], fluxes[0] = first, _value(curve, first)
+def _extremes(rise: float, slope: float, next_slope: float, inside: float) -> tuple[float, float]:
+    """Where in a step of this discriminant the cubic has its extremes, the earlier first."""
+    bend, twist = 3.0 * rise - 2.0 * slope - next_slope, slope + next_slope - 2.0 * rise
+    q = -(bend + math.copysign(math.sqrt(inside), bend))
+    one, two = q / (3.0 * twist), slope / q
+    return min(one, two), max(one, two)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _knots(flux: FloatArray, slope: FloatArray, first: float, last: float, scratch: FloatArray) -> int:
+    """Ends of the monotonic pieces of a curve from `first` to `last` (in steps) into scratch[0], times, and [1], fluxes; returns their number.
+
+    flux, slope (T,) as in `Curve`      scratch (at least 3, 3 T) : its third row is room
+    """
+    times, fluxes, inside = scratch[0], scratch[1], scratch[2]
+    _discriminants(flux, slope, inside)
+    i, end = int(first), min(int(math.ceil(last)), len(flux) - 1)
+    times[0], fluxes[0] = first, _cubic(flux[i], flux[i + 1], slope[i], slope[i + 1], first - i)
     n = 1
-    for i in range(int(first), min(int(math.ceil(last)), len(flux) - 1)):
-        rise, low, high = flux[i + 1] - flux[i], max(first, float(i)), min(last, i + 1.0)
-        bend, twist = 3.0 * rise - 2.0 * slope[i] - slope[i + 1], slope[i] + slope[i + 1] - 2.0 * rise
-        inside = 0.0
-        if not _is_monotonic(rise, slope[i], slope[i + 1]):
-            inside = bend * bend - 3.0 * twist * slope[i]
-        if inside > 0.0:
-            q = -(bend + math.copysign(math.sqrt(inside), bend))
-            one, two = i + q / (3.0 * twist), i + slope[i] / q
-            one, two = min(one, two), max(one, two)
-            if low < one < high:
-                times[n], fluxes[n] = one, _value(curve, one)
+    for i in range(int(first), end):
+        one_flux, next_flux, rate, next_rate = flux[i], flux[i + 1], slope[i], slope[i + 1]
+        low, high = max(first, float(i)), min(last, i + 1.0)
+        if inside[i] > 0.0:
+            one, two = _extremes(next_flux - one_flux, rate, next_rate, inside[i])
+            if low < i + one < high:
+                times[n], fluxes[n] = i + one, _cubic(one_flux, next_flux, rate, next_rate, one)
                 n += 1
-            if low < two < high and two > one:
-                times[n], fluxes[n] = two, _value(curve, two)
+            if low < i + two < high and two > one:
+                times[n], fluxes[n] = i + two, _cubic(one_flux, next_flux, rate, next_rate, two)
                 n += 1
-        times[n], fluxes[n] = high, flux[i + 1] if high == i + 1.0 else _value(curve, high)
+        times[n], fluxes[n] = high, next_flux if high == i + 1.0 else _cubic(one_flux, next_flux, rate, next_rate, high - i)
         n += 1
     return n
 
@@ -240,45 +268,40 @@ def _tops(fluxes: FloatArray, depth: float) -> tuple[int, float]:
 
 
 @njit(cache=True, nogil=True)
-def _crossing(curve: Curve, times: FloatArray, fluxes: FloatArray, peak: int, step: int, level: float) -> float:
-    """Time in steps from the peak's knot to where the curve, going by `step`, first falls below the level; NaN where it never does."""
+def _fill_crossings(curve: Curve, times: FloatArray, fluxes: FloatArray, peak: int, step: int, row: FloatArray) -> None:
+    """Times from the peak's knot to where the curve, going by `step`, first falls below each of `LEVELS`, which fall, into row (3,)."""
     k = peak + step
-    while 0 <= k < len(times):
-        if fluxes[k] < level:
-            return float(abs(_root(curve, times[k - step], times[k], level) - times[peak]))
-        k += step
-    return math.nan
-
-
-@njit(cache=True, nogil=True)
-def _bright_area(curve: Curve, times: FloatArray, fluxes: FloatArray) -> float:
-    """Integral of max(flux, 0) over the knots' span, in flux times steps."""
-    _, flux, slope = curve
-    area = 0.0
-    for k in range(1, len(times)):
-        start, end = times[k - 1], times[k]
-        if fluxes[k - 1] <= 0.0 and fluxes[k] <= 0.0:
-            continue
-        i = int(start)
-        if fluxes[k - 1] >= 0.0 and fluxes[k] >= 0.0 and start == i and end == i + 1.0:
-            area += 0.5 * (flux[i] + flux[i + 1]) + (slope[i] - slope[i + 1]) / 12.0
-            continue
-        if fluxes[k - 1] < 0.0:
-            start = _root(curve, start, end, 0.0)
-        elif fluxes[k] < 0.0:
-            end = _root(curve, start, end, 0.0)
-        area += _integral(curve, min(int(0.5 * (start + end)), len(flux) - 2), start, end)
-    return area
-
-
-@njit(cache=True, nogil=True)
-def _shape(curve: Curve, times: FloatArray, fluxes: FloatArray, peak: int, row: FloatArray) -> None:
-    """`SHAPES` of a curve with knots (K,) whose peak's flux is positive, into row (11,)."""
-    step, height, time = curve[0], fluxes[peak], times[peak]
     for i in range(len(LEVELS)):
-        row[i] = step * _crossing(curve, times, fluxes, peak, -1, LEVELS[i] * height)
-        row[i + len(LEVELS)] = step * _crossing(curve, times, fluxes, peak, 1, LEVELS[i] * height)
-    row[6] = step * _bright_area(curve, times, fluxes) / height
+        level = LEVELS[i] * fluxes[peak]
+        while 0 <= k < len(times) and fluxes[k] >= level:
+            k += step
+        if not 0 <= k < len(times):
+            return
+        row[i] = curve[0] * abs(_root(curve, times[k - step], times[k], level) - times[peak])
+
+
+@njit(cache=True, nogil=True)
+def _bright_area(curve: Curve, times: FloatArray, fluxes: FloatArray, sums: FloatArray) -> float:
+    """Integral of max(flux, 0) over the knots' span, in flux times steps; sums (T,) is room."""
+    _, flux, slope = curve
+    _sum_steps(flux, slope, sums)
+    last = len(times) - 1
+    area = -_integral(flux, slope, sums, times[0]) if fluxes[0] >= 0.0 else 0.0
+    for k in range(1, last + 1):
+        was_bright, is_bright = fluxes[k - 1] >= 0.0, fluxes[k] >= 0.0
+        if was_bright != is_bright:
+            until = _integral(flux, slope, sums, _root(curve, times[k - 1], times[k], 0.0))
+            area += until if was_bright else -until
+    return area + _integral(flux, slope, sums, times[last]) if fluxes[last] >= 0.0 else area
+
+
+@njit(cache=True, nogil=True)
+def _shape(curve: Curve, times: FloatArray, fluxes: FloatArray, peak: int, room: FloatArray, row: FloatArray) -> None:
+    """`SHAPES` of a curve with knots (K,) whose peak's flux is positive, into row (11,); room (T,)."""
+    step, height, time = curve[0], fluxes[peak], times[peak]
+    _fill_crossings(curve, times, fluxes, peak, -1, row[: len(LEVELS)])
+    _fill_crossings(curve, times, fluxes, peak, 1, row[len(LEVELS) : 2 * len(LEVELS)])
+    row[6] = step * _bright_area(curve, times, fluxes, room) / height
     row[7] = fluxes.min() / height
     n_tops, second = _tops(fluxes, PEAK_DIP * height)
     row[8], row[9] = n_tops, second / height if n_tops > 1 else 0.0
@@ -296,8 +319,8 @@ def _colours(one: Curve, other: Curve, one_sd: FloatArray, other_sd: FloatArray,
         time = peak + COLOUR_PHASES[p] / step
         if 0.0 <= time <= last:
             blue, red = _value(one, time), _value(other, time)
-            noise = math.hypot(_line(one_sd, time), _line(other_sd, time))
-            row[p] = (blue - red) / (abs(blue) + abs(red) + noise)
+            blue_sd, red_sd = _line(one_sd, time), _line(other_sd, time)
+            row[p] = (blue - red) / (abs(blue) + abs(red) + math.sqrt(blue_sd * blue_sd + red_sd * red_sd))
     row[_N_PHASES] = (row[_AT_SLOPE] - row[_AT_PEAK]) / SLOPE_PHASE
 
 
@@ -312,15 +335,15 @@ def _pairs(peaks: FloatArray, step: float, row: FloatArray) -> None:
 
 @njit(cache=True, nogil=True)
 def _peak_of_sum(step: float, mean: FloatArray, slope: FloatArray, first: float, last: float, scratch: FloatArray) -> float:
-    """Time, in steps, of the highest point of the sum of the bands' means (W, T); scratch (4, 3 T)."""
+    """Time, in steps, of the highest point of the sum of the bands' means (W, T); scratch (5, 3 T)."""
     n_steps = mean.shape[1]
-    flux, rate = scratch[2, :n_steps], scratch[3, :n_steps]
+    flux, rate = scratch[3, :n_steps], scratch[4, :n_steps]
     flux[:], rate[:] = 0.0, 0.0
     for w in range(len(mean)):
         for i in range(n_steps):
             flux[i] += mean[w, i]
             rate[i] += step * slope[w, i]
-    n = _knots((step, flux, rate), first, last, scratch[0], scratch[1])
+    n = _knots(flux, rate, first, last, scratch)
     return float(scratch[0, _highest(scratch[1, :n])])
 
 
@@ -340,7 +363,7 @@ def _shape_objects(
     n_bands, n_steps = mean.shape[1], mean.shape[2]
     n_pairs, shapes = max(n_bands - 1, 0), column + 2 * n_bands + 2 * max(n_bands - 1, 0) + 1
     colours = shapes + n_bands * _N_SHAPES
-    scratch, rates, peaks = np.empty((4, 3 * n_steps)), np.empty((n_bands, n_steps)), np.empty((n_bands, 3))
+    scratch, rates, peaks = np.empty((5, 3 * n_steps)), np.empty((n_bands, n_steps)), np.empty((n_bands, 3))
     for k in range(len(out)):
         step = steps[k]
         if not step > 0.0:
@@ -350,14 +373,14 @@ def _shape_objects(
             for i in range(n_steps):
                 rates[w, i] = step * slope[k, w, i]
             curve = (step, mean[k, w], rates[w])
-            n = _knots(curve, first, last, scratch[0], scratch[1])
+            n = _knots(mean[k, w], rates[w], first, last, scratch)
             times, fluxes = scratch[0, :n], scratch[1, :n]
             peak = _highest(fluxes)
             height, spread = fluxes[peak], _line(sd[k, w], times[peak])
             peaks[w, 0], peaks[w, 1], peaks[w, 2] = times[peak], height, spread
             out[k, column + 2 * w], out[k, column + 2 * w + 1] = height, height / spread
             if height > spread:
-                _shape(curve, times, fluxes, peak, out[k, shapes + w * _N_SHAPES : shapes + (w + 1) * _N_SHAPES])
+                _shape(curve, times, fluxes, peak, scratch[2], out[k, shapes + w * _N_SHAPES : shapes + (w + 1) * _N_SHAPES])
         peak_time = _peak_of_sum(step, mean[k], slope[k], first, last, scratch)
         peak_mjd[k] = start[k] + step * peak_time
         _pairs(peaks, step, out[k, column + 2 * n_bands : shapes - 1])

@@ -62,15 +62,9 @@ def gridded(queries: Queries, mean: FloatArray, sd: FloatArray, slope: FloatArra
     An object whose answers are not all finite, or whose deviation is not positive, has NaN throughout.
     """
     shape = (len(queries.newest), mean.shape[1], queries.n_steps)
-    grid = PosteriorGrid(
-        queries.start.copy(),
-        queries.step.copy(),
-        np.full(shape, np.nan),
-        np.full(shape, np.nan),
-        np.full(shape, np.nan),
-        queries.margin,
-    )
-    newest = np.full((*shape[:2], 3), np.nan)
+    on_grid = np.empty(shape), np.empty(shape), np.empty(shape)
+    grid = PosteriorGrid(queries.start.copy(), queries.step.copy(), *on_grid, queries.margin)
+    newest = np.empty((*shape[:2], 3))
     outputs = grid.start, grid.step, grid.mean, grid.sd, grid.slope
     _grid_objects(queries.offsets, queries.newest, mean, sd, slope, *outputs, newest)
     return grid, newest
@@ -123,14 +117,15 @@ def _query_objects(
             at += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _is_sound(mean: FloatArray, sd: FloatArray, slope: FloatArray) -> bool:
-    """Whether all of an object's answers (Q, W) are numbers and its deviations positive."""
+    """Whether all of an object's answers (Q, W) are numbers and its deviations positive; of no answers: false."""
+    total, lowest = 0.0, math.inf
     for q in range(mean.shape[0]):
         for w in range(mean.shape[1]):
-            if not (math.isfinite(mean[q, w]) and math.isfinite(slope[q, w]) and 0.0 < sd[q, w] < math.inf):
-                return False
-    return True
+            total += 0.0 * mean[q, w] + 0.0 * slope[q, w] + 0.0 * sd[q, w]  # NaN where one is infinite or NaN
+            lowest = min(lowest, sd[q, w])
+    return total == 0.0 and 0.0 < lowest < math.inf
 
 
 @njit(cache=True, nogil=True)
@@ -147,13 +142,12 @@ def _grid_objects(
     grid_slope: FloatArray,
     at_newest: FloatArray,
 ) -> None:
-    """`gridded` of every object with queries; where the answers are not sound its start and step become NaN."""
+    """`gridded` of every object; without answers, or where they are not sound, its start and step become NaN too."""
     for k in range(len(newest)):
         first, end = offsets[k], offsets[k + 1]
-        if first == end:
-            continue
         if not _is_sound(mean[first:end], sd[first:end], slope[first:end]):
             start[k], step[k] = math.nan, math.nan
+            grid_mean[k], grid_sd[k], grid_slope[k], at_newest[k] = math.nan, math.nan, math.nan, math.nan
             continue
         for w in range(mean.shape[1]):
             own = first + newest[k]
@@ -186,6 +180,19 @@ def _select(values: FloatArray, rank: int) -> float:
     return float(values[rank])
 
 
+@njit(cache=True, nogil=True)
+def _middle(values: FloatArray) -> float:
+    """Median of values (n,), n > 0, which are put in another order."""
+    n = len(values)
+    lower = _select(values, (n - 1) // 2)
+    if n % 2 == 1:
+        return float(lower)
+    upper = values[n // 2]  # what is left behind the lower one is not less
+    for i in range(n // 2 + 1, n):
+        upper = min(upper, values[i])
+    return float(0.5 * (lower + upper))
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _process_objects(
     offsets: Rows, flux_err: FloatArray, weights: FloatArray, parameters: FloatArray, out: FloatArray, column: int
@@ -207,7 +214,7 @@ def _process_objects(
             if i % 4 == 3 or i == n - 1:  # a logarithm for four errors: their product stays a double for errors of 1e-75 to 1e75
                 log_errors += math.log(product)
                 product = 1.0
-        median = 0.5 * (_select(errors[:n], (n - 1) // 2) + _select(errors[:n], n // 2))
+        median = _middle(errors[:n])
         out[k, column], out[k, column + 1], out[k, column + 2] = timescale, amplitude, amplitude / median
         out[k, column + 3] = 1.0 / (1.0 + (amplitude / jitter) ** 2) if jitter > 0.0 else 0.0
         out[k, column + 4], out[k, column + 5] = -(log_evidence + log_errors) / n, chi2 / n

@@ -34,6 +34,7 @@ MIN_POINTS = 5
 MAX_RESPONSES = 16
 
 _N = len(SCALE_STATISTICS)
+_LAGS = np.array(LAG_EDGES)
 _LANES = 4  # points of a vector unit
 _FLAT = 1e-14  # variance below this share of the mean square flux is rounding: the band is constant
 _RATE = 1.0 / (4.0 * LONG_SCALE**2)  # of the widest Gaussian: its exponent is dt^2 / (2 b^2), b^2 = 2 T^2
@@ -43,6 +44,7 @@ _C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10 = _C
 _FASTMATH = {"reassoc", "contract"}
 
 Rows = NDArray[np.int64]
+Places = NDArray[np.uint64]
 Bands = NDArray[np.int8]
 
 
@@ -118,29 +120,33 @@ def _decay(x: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _advance(t: FloatArray, firsts: Rows, lag: float, ends: Rows) -> None:
-    """First point at least `lag` later than each point (n,), sought from `firsts` on, into `ends`; both rise with the point."""
-    n, i, j = len(t), 0, firsts[0]
-    while i < n and j < n:  # without a branch on the data: either the point or its end moves on
-        is_early = t[j] - t[i] < lag
-        ends[i] = j
-        j += is_early
-        i += not is_early
-        j = max(j, firsts[min(i, n - 1)])
-    for rest in range(i, n):
-        ends[rest] = n
+def _ends(t: FloatArray, n: int, lags: FloatArray, ends: Places) -> None:
+    """First point at least lags[e] later than each point, n where there is none, into ends[e] (4, n + 1); t (n + 1,) ends with infinity.
+
+    Each of 2 n steps moves either the point or its end on, without a branch on the data; the four lags wait for their loads side by side.
+    """
+    one = np.uint64(1)  # unsigned, so that no index could mean "from the end"
+    i0 = i1 = i2 = i3 = j0 = j1 = j2 = j3 = np.uint64(0)
+    lag0, lag1, lag2, lag3 = lags[0], lags[1], lags[2], lags[3]
+    first, second, third, fourth = ends[0], ends[1], ends[2], ends[3]
+    for _ in range(2 * n):
+        first[i0], second[i1], third[i2], fourth[i3] = j0, j1, j2, j3
+        early0, early1 = np.uint64(t[j0] - t[i0] < lag0), np.uint64(t[j1] - t[i1] < lag1)
+        early2, early3 = np.uint64(t[j2] - t[i2] < lag2), np.uint64(t[j3] - t[i3] < lag3)
+        j0, j1, j2, j3 = j0 + early0, j1 + early1, j2 + early2, j3 + early3
+        i0, i1, i2, i3 = i0 + one - early0, i1 + one - early1, i2 + one - early2, i3 + one - early3
 
 
-@njit(cache=True, nogil=True)
-def _bin(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, firsts: Rows, ends: Rows) -> tuple[int, float, float]:
+@njit(cache=True, nogil=True, fastmath=_FASTMATH)
+def _bin(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, firsts: Places, ends: Places) -> tuple[np.int64, float, float]:
     """Number, total lag and total excess (y_j - y_i)^2 - noise of the pairs of each point i with those from firsts[i] to before ends[i].
 
     sums (n + 1, 3) : running sums of y, y^2 less noise variance, and time
     """
-    number, lags, excess, start = 0, 0.0, 0.0, t[0]
-    for i in range(len(t)):
+    number, lags, excess, start = np.int64(0), 0.0, 0.0, t[0]
+    for i in range(len(y)):
         first, end = firsts[i], ends[i]
-        m = end - first
+        m = np.int64(end - first)
         number += m
         lags += sums[end, 2] - sums[first, 2] - m * (t[i] - start)
         excess += sums[end, 1] - sums[first, 1] - 2.0 * y[i] * (sums[end, 0] - sums[first, 0]) + m * (y[i] * y[i] - noise[i])
@@ -148,24 +154,27 @@ def _bin(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, firs
 
 
 @njit(cache=True, nogil=True)
-def _structure_function(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, edges: Rows, row: FloatArray) -> None:
-    """Amplitude (in units of y) and slope of the structure function into row[0] and row[1], where there are two bins for them."""
-    n = len(t)
+def _structure_function(t: FloatArray, y: FloatArray, noise: FloatArray, sums: FloatArray, edges: Places, row: FloatArray) -> None:
+    """Amplitude (in units of y) and slope of the structure function into row[0] and row[1], where there are two bins for them.
+
+    t (n + 1,) ends with infinity; sums and edges are room.
+    """
+    n = len(y)
     total, square, time = 0.0, 0.0, 0.0
     sums[0] = 0.0
     for i in range(n):
         total, square, time = total + y[i], square + y[i] * y[i] - noise[i], time + t[i] - t[0]
         sums[i + 1, 0], sums[i + 1, 1], sums[i + 1, 2] = total, square, time
-        edges[0, i] = i + 1
-    firsts, ends = edges[0, :n], edges[1, :n]
-    _advance(t, firsts, LAG_EDGES[0], firsts)
+    for half in range(0, len(LAG_EDGES), 4):
+        if t[n - 1] - t[0] < LAG_EDGES[half]:
+            edges[half : half + 4, :n] = n
+        else:
+            _ends(t, n, _LAGS[half : half + 4], edges[half : half + 4])
     weight, wx, wy, wxx, wxy, n_bins = 0.0, 0.0, 0.0, 0.0, 0.0, 0
     for k in range(len(LAG_EDGES) - 1):
-        if firsts[0] == n:
+        if edges[k, 0] == n:
             break
-        _advance(t, firsts, LAG_EDGES[k + 1], ends)
-        number, lags, excess = _bin(t, y, noise, sums, firsts, ends)
-        firsts, ends = ends, firsts
+        number, lags, excess = _bin(t, y, noise, sums, edges[k], edges[k + 1])
         if number >= MIN_PAIRS and excess > 1e-12 * number:  # below: rounding of the running sums
             x, value = math.log(lags / number / REFERENCE_LAG), 0.5 * math.log(excess / number)
             weight, wx, wy = weight + number, wx + number * x, wy + number * value
@@ -192,13 +201,15 @@ def _hat(t: FloatArray, y: FloatArray, noise: FloatArray, i: int) -> tuple[float
         b = a * a
         b = b * b
         e = noise[j]
+        ae, be, ne, we = a * e, b * e, narrow * e, wide * e
         g1, g2, g3, g4 = g1 + b, g2 + a, g3 + narrow, g4 + wide
         f1, f2, f3, f4 = f1 + b * y[j], f2 + a * y[j], f3 + narrow * y[j], f4 + wide * y[j]
-        n11, n12, n22 = n11 + b * b * e, n12 + a * b * e, n22 + a * a * e
-        n33, n34, n44 = n33 + narrow * narrow * e, n34 + narrow * wide * e, n44 + squared * e
-    short, long = f1 / g1 - f2 / g2, f3 / g3 - f4 / g4
-    short_noise = n11 / (g1 * g1) - 2.0 * n12 / (g1 * g2) + n22 / (g2 * g2)
-    long_noise = n33 / (g3 * g3) - 2.0 * n34 / (g3 * g4) + n44 / (g4 * g4)
+        n11, n12, n22 = n11 + b * be, n12 + a * be, n22 + a * ae
+        n33, n34, n44 = n33 + narrow * ne, n34 + narrow * we, n44 + wide * we
+    g1, g2, g3, g4 = 1.0 / g1, 1.0 / g2, 1.0 / g3, 1.0 / g4
+    short, long = f1 * g1 - f2 * g2, f3 * g3 - f4 * g4
+    short_noise = n11 * (g1 * g1) - 2.0 * n12 * (g1 * g2) + n22 * (g2 * g2)
+    long_noise = n33 * (g3 * g3) - 2.0 * n34 * (g3 * g4) + n44 * (g4 * g4)
     return short * short - short_noise, long * long - long_noise
 
 
@@ -226,7 +237,7 @@ def _standardise(y: FloatArray, noise: FloatArray) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _statistics(t: FloatArray, y: FloatArray, noise: FloatArray, n: int, sums: FloatArray, edges: Rows, row: FloatArray) -> None:
+def _statistics(t: FloatArray, y: FloatArray, noise: FloatArray, n: int, sums: FloatArray, edges: Places, row: FloatArray) -> None:
     """`scale_statistics` of one band's n > 4 points into row (5,); y flux and noise error on entry, standardised on return.
 
     t, y and noise have room for some points more, which become far and empty ones: the hats then take whole vectors of points.
@@ -234,7 +245,8 @@ def _statistics(t: FloatArray, y: FloatArray, noise: FloatArray, n: int, sums: F
     deviation = _standardise(y[:n], noise[:n])
     if deviation == 0.0:
         return
-    _structure_function(t[:n], y[:n], noise[:n], sums, edges, row)
+    t[n] = math.inf
+    _structure_function(t[: n + 1], y[:n], noise[:n], sums, edges, row)
     row[0] *= deviation
     n_filled = (n + _LANES - 1) // _LANES * _LANES
     t[n:n_filled], y[n:n_filled], noise[n:n_filled] = t[n - 1] + 1e6, 0.0, 0.0
@@ -256,7 +268,13 @@ def _scale_objects(
     room = _LANES
     for k in range(len(out)):
         room = max(room, offsets[k + 1] - offsets[k] + _LANES)
-    t, y, noise, sums, edges = np.empty(room), np.empty(room), np.empty(room), np.empty((room + 1, 3)), np.empty((2, room), np.int64)
+    t, y, noise, sums, edges = (
+        np.empty(room),
+        np.empty(room),
+        np.empty(room),
+        np.empty((room + 1, 3)),
+        np.empty((len(LAG_EDGES), room + 1), np.uint64),
+    )
     for k in range(len(out)):
         for w in range(len(bands)):
             n = 0

@@ -8,10 +8,12 @@ formulas F_i is flux, e_i error, t_i time, n the points in the band, m their mea
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.special import log_ndtr
 
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves
 
@@ -42,6 +44,30 @@ FLAT = 1e-14  # variance below this share of the mean square flux is rounding: t
 _N_BAND = len(BAND_STATISTICS)
 _INSERTION = 48  # values up to which insertion beats quicksort
 _SQRT_HALF = math.sqrt(0.5)
+_FASTMATH = {"reassoc", "contract"}
+# ln Phi(-s) + s^2 / 2 is a smooth function of t = 8 / (8 + s), for which u in [-1, 1] stands; e^r on [-1, 0] is taken to its 64th power;
+# ln(1 - e) / e for e in [0, 1/2] is one of v = 4 e - 1. Each as the polynomial through Chebyshev nodes.
+_FURTHEST, _T_SCALE = 13.0, 8.0  # in deviations
+_T_SLOPE = 2.0 * (_T_SCALE + _FURTHEST) / _FURTHEST
+_T_START = 1.0 - _T_SLOPE
+
+
+def _polynomial(function: Callable[[FloatArray], FloatArray], degree: int, low: float = -1.0, high: float = 1.0) -> tuple[float, ...]:
+    """Coefficients, lowest first, of the polynomial through the Chebyshev nodes of [low, high]."""
+    found = np.polynomial.chebyshev.Chebyshev.interpolate(function, degree, domain=[low, high])
+    return tuple(found.convert(kind=np.polynomial.Polynomial).coef.tolist())
+
+
+def _tail(u: FloatArray) -> FloatArray:
+    s = _T_SCALE * _T_SLOPE / (u - _T_START) - _T_SCALE
+    return np.asarray(log_ndtr(-s) + 0.5 * s**2)
+
+
+_P0, _P1, _P2, _P3, _P4, _P5, _P6, _P7, _P8, _P9, _P10, _P11, _P12, _P13, _P14, _P15, _P16, _P17, _P18, _P19, _P20 = _polynomial(_tail, 20)
+_E0, _E1, _E2, _E3, _E4, _E5, _E6, _E7, _E8, _E9, _E10 = _polynomial(np.exp, 10, -1.0, 0.0)
+_Q0, _Q1, _Q2, _Q3, _Q4, _Q5, _Q6, _Q7, _Q8, _Q9, _Q10, _Q11, _Q12, _Q13, _Q14, _Q15 = _polynomial(
+    lambda v: np.log1p(-0.25 * (v + 1.0)) / (0.25 * (v + 1.0)), 15
+)
 
 Rows = NDArray[np.int64]
 Bands = NDArray[np.int8]
@@ -65,7 +91,6 @@ def band_statistics(curves: LightCurves, bands: Bands) -> FloatArray:
 
 def plain_band_statistics(mjd: FloatArray, flux: FloatArray, flux_err: FloatArray) -> FloatArray:
     """The plain twin of `band_statistics` for the points of one band of one object, (n,) each, n > 3, flux not constant."""
-    from scipy.special import log_ndtr
     from scipy.stats import kurtosis, linregress, skew
 
     n, mean, sd, median = len(flux), flux.mean(), flux.std(ddof=1), np.median(flux)
@@ -155,19 +180,55 @@ def _median_distance(ordered: FloatArray, median: float) -> float:
     return float(middle)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH, inline="always")
+def _log_tails(s: float) -> tuple[float, float]:
+    """Logarithms of Phi(-s) and Phi(s), the normal distribution function, 0 <= s <= `_FURTHEST`, within 1e-12: products and sums alone."""
+    u = _T_SLOPE * (_T_SCALE / (_T_SCALE + s)) + _T_START
+    p = (((_P20 * u + _P19) * u + _P18) * u + _P17) * u + _P16
+    p = (((p * u + _P15) * u + _P14) * u + _P13) * u + _P12
+    p = (((p * u + _P11) * u + _P10) * u + _P9) * u + _P8
+    p = (((p * u + _P7) * u + _P6) * u + _P5) * u + _P4
+    p = (((p * u + _P3) * u + _P2) * u + _P1) * u + _P0
+    outer = p - 0.5 * s * s
+    r = max(outer, -60.0) * 0.015625
+    e = (((_E10 * r + _E9) * r + _E8) * r + _E7) * r + _E6
+    e = (((e * r + _E5) * r + _E4) * r + _E3) * r + _E2
+    e = (e * r + _E1) * r + _E0
+    e = e * e
+    e = e * e
+    e = e * e
+    e = e * e
+    e = e * e
+    e = e * e
+    v = 4.0 * e - 1.0
+    q = (((_Q15 * v + _Q14) * v + _Q13) * v + _Q12) * v + _Q11
+    q = (((q * v + _Q10) * v + _Q9) * v + _Q8) * v + _Q7
+    q = (((q * v + _Q6) * v + _Q5) * v + _Q4) * v + _Q3
+    q = ((q * v + _Q2) * v + _Q1) * v + _Q0
+    return outer, e * q
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _anderson_darling(ordered: FloatArray, mean: float, sd: float) -> float:
     """Anderson & Darling's A^2 of sorted values (n,) against a Gaussian of their own mean and deviation, for small n."""
-    n, total, scale = len(ordered), 0.0, _SQRT_HALF / sd
+    n, total, scale = len(ordered), 0.0, 1.0 / sd
     for i in range(n):
         x = (ordered[i] - mean) * scale
-        below = 0.5 * math.erfc(-x)
-        above = 1.0 - below if x < 2.0 else 0.5 * math.erfc(x)
-        total += (2 * i + 1) * math.log(below) + (2 * (n - i) - 1) * math.log(above)
+        outer, inner = _log_tails(min(abs(x), _FURTHEST))
+        below, above = (outer, inner) if x < 0.0 else (inner, outer)
+        total += (2 * i + 1) * below + (2 * (n - i) - 1) * above
+    edge, _ = _log_tails(_FURTHEST)
+    low, high = 0, n - 1
+    while (mean - ordered[low]) * scale > _FURTHEST:  # one point of 170 or more can lie as far out
+        total += (2 * low + 1) * (math.log(0.5 * math.erfc((mean - ordered[low]) * scale * _SQRT_HALF)) - edge)
+        low += 1
+    while (ordered[high] - mean) * scale > _FURTHEST:
+        total += (2 * (n - high) - 1) * (math.log(0.5 * math.erfc((ordered[high] - mean) * scale * _SQRT_HALF)) - edge)
+        high -= 1
     return (1.0 + 4.0 / n - 25.0 / (n * n)) * (-n - total / n)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _weighted(flux: FloatArray, flux_err: FloatArray, row: FloatArray, is_flat: bool) -> float:
     """Statistics of the flux in its errors, into row (20,); returns the mean squared error."""
     n, unit = len(flux), flux_err[0]
@@ -188,7 +249,7 @@ def _weighted(flux: FloatArray, flux_err: FloatArray, row: FloatArray, is_flat: 
     return square_error / n
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _trend(mjd: FloatArray, flux: FloatArray, mean: float, second: float, row: FloatArray, is_flat: bool) -> None:
     """Slope of a straight line, and its significance, into row (20,)."""
     n, start = len(flux), mjd[0]
@@ -231,7 +292,7 @@ def _in_time(mjd: FloatArray, flux: FloatArray, mean: float, second: float, row:
             row[13] = (mjd[n - 1] - mjd[0]) ** 2 / (float(n - 1) ** 2 * second) * slopes
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _distribution(flux: FloatArray, ordered: FloatArray, mean: float, second: float, row: FloatArray) -> None:
     """Statistics of the distribution of a flux that is not constant, into row (20,)."""
     n = len(flux)
@@ -256,7 +317,7 @@ def _distribution(flux: FloatArray, ordered: FloatArray, mean: float, second: fl
         row[9] = _anderson_darling(ordered, mean, sd)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def _statistics(mjd: FloatArray, flux: FloatArray, flux_err: FloatArray, ordered: FloatArray, row: FloatArray) -> None:
     """`band_statistics` of one band's points (n,), n > 0, into row (20,); `ordered` (n,) is scratch."""
     n, mean, second, square = len(flux), 0.0, 0.0, 0.0

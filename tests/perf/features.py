@@ -28,8 +28,7 @@ N_OBJECTS, TIMES = 200, 10
 # What `extract` calls for models, which have rows of their own.
 _MODELS: tuple[tuple[ModuleType, str], ...] = (
     (gaussian_process, "fit"),
-    (gaussian_process, "posterior"),
-    (gaussian_process, "data_weights"),
+    (gaussian_process, "posterior_and_weights"),
     (light_curve_features, "fill_parametric_features"),
     (light_curve_features, "fill_period_features"),
 )

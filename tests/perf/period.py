@@ -29,6 +29,7 @@ _FAST = 1 << 14  # light-curve's FFT takes a power of two of frequencies, and on
 STARS = "sdss_s82_rrlyrae.parquet"
 PERIODS = "sdss_s82_rrlyrae_periods.csv"
 EXACT = 1e-3
+TOLD_APART = 3e-4  # single precision: the determinant is off by 1e-7, and the power by 1e-7 over it
 
 
 def kernel_and_light_curve(place: Workplace) -> Measured:
@@ -43,15 +44,24 @@ def kernel_and_light_curve(place: Workplace) -> Measured:
 
 
 def kernel_and_astropy(place: Workplace) -> Measured:
-    """The same frequencies by astropy's fast method, each band by itself; its exact method says how good our highest peaks are."""
+    """The same frequencies by astropy's fast method, each band by itself; its exact method says how good our power and highest peaks are.
+
+    Compared where the sinusoids are told apart (`_is_told_apart`): elsewhere the kernel says by design that there is no power.
+    """
     curves = standard_mix(16)
     batch = repeated(curves, 10)
     ours = cheapest(lambda: _highest(batch), batch.n_objects)
     peer = cheapest(lambda: [_power_by_astropy(curves, k, "fast") for k in range(curves.n_objects)], curves.n_objects)
     power = periodogram(band_groups(curves, np.arange(curves.n_objects), 0.0), _STEP, _STEP, N_FREQUENCIES)
     exact = np.array([_power_by_astropy(curves, k, "cython") for k in range(curves.n_objects)])
+    compared = np.array([_is_told_apart(curves, k) for k in range(curves.n_objects)])
+    power, exact = np.where(compared, power, 0.0), np.where(compared, exact, 0.0)
     same = np.abs(power.argmax(axis=1) - exact.argmax(axis=1)) <= 1
-    accuracy = {"power off by": float(np.abs(power - exact).max()), "same highest frequency, share": float(same.mean())}
+    accuracy = {
+        "power off by": float(np.abs(power - exact).max()),
+        "same highest frequency, share": float(same.mean()),
+        "frequencies compared, share": float(compared.mean()),
+    }
     return Measured(ours, batch.n_objects, peer, accuracy)
 
 
@@ -112,6 +122,25 @@ def _power_by_astropy(curves: LightCurves, k: int, method: str) -> FloatArray:
     return removed / total if total else removed
 
 
+def _is_told_apart(curves: LightCurves, k: int) -> NDArray[np.bool_]:
+    """Frequencies at which each band's points tell sine, cosine and constant apart: CC SS - CS^2 (`periodogram`) of at least `TOLD_APART`.
+
+    Not so below about a third of a cycle in the band's time span, and where few points happen to lie at like phases.
+    """
+    rows = slice(curves.offsets[k], curves.offsets[k + 1])
+    angle = 2.0 * np.pi * _STEP * np.arange(1, N_FREQUENCIES + 1)
+    is_told = np.ones(N_FREQUENCIES, np.bool_)
+    for b in np.unique(curves.band[rows]):
+        own = curves.band[rows] == b
+        if own.sum() >= MIN_BAND_POINTS:
+            phase, weight = angle[:, None] * (curves.mjd[rows][own] - curves.mjd[rows][0]), curves.flux_err[rows][own] ** -2.0
+            wave = np.exp(1j * phase)
+            mean, square = np.average(wave, axis=1, weights=weight), np.average(wave**2, axis=1, weights=weight)
+            cc, ss = 0.5 * (1.0 + square.real) - mean.real**2, 0.5 * (1.0 - square.real) - mean.imag**2
+            is_told &= cc * ss - (0.5 * square.imag - mean.real * mean.imag) ** 2 >= TOLD_APART
+    return is_told
+
+
 def _stars(data: Path) -> tuple[LightCurves, FloatArray]:
     """Light curves and periods of the stars, from magnitudes; a point without one is left out."""
     table = pq.read_table(data / STARS)
@@ -143,7 +172,7 @@ ROWS = (
         kernel_and_astropy,
         "astropy",
         most={"power off by": 1e-3},
-        least={"same highest frequency, share": 0.95},
+        least={"same highest frequency, share": 0.95, "frequencies compared, share": 0.99},
     ),
     Row("period_search", "period, every object searched", "object", search),
     Row("period", "period, searched where due: a night's mean", "object", night, "", 50.0),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
+import fastavro
 import light_curve
 import numpy as np
 import pytest
 
 from deeprubin_spark.bands import BANDS, ZTF_FILTER_IDS, band_index
-from deeprubin_spark.ingestion.decode import decode
 from deeprubin_spark.kernels import parametric_starts, parametric_twin
 from deeprubin_spark.kernels.light_curves import LightCurves, latest_points
 from deeprubin_spark.kernels.parametric import (
@@ -58,7 +58,7 @@ def ztf() -> LightCurves:
         for member in files:
             if not member.isfile():
                 continue
-            alert = decode(files.extractfile(member).read())[0]
+            alert = next(fastavro.reader(files.extractfile(member)))
             points = [p for p in [*(alert["prv_candidates"] or []), alert["candidate"]] if p["magpsf"] is not None]
             points = sorted((p for p in points if ZTF_FILTER_IDS[p["fid"]] in "gr"), key=lambda p: p["jd"])
             if len(points) >= 5:
