@@ -7,6 +7,7 @@ a file lock, because a local directory has no atomic commit between processes.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ _SAFE = re.compile(r"^[\w.:\-]+$")
 _ATTEMPTS = 3
 _COMMIT = "[0-9]" * 20 + ".json"  # Delta protocol: delta entries are named by their version, 20 digits
 _VERSION_PROPERTY = "deeprubin.contractVersion"
+_SKIP_PROPERTY = "delta.dataSkippingStatsColumns"
 
 
 class Warehouse:
@@ -131,6 +133,16 @@ class Warehouse:
             return max(int(commit.stem) for commit in (self.directory / table.name / "_delta_log").glob(_COMMIT))
         return int(self._delta(table).history(1).select("version").collect()[0]["version"])  # one row: bounded
 
+    def rows_added(self, table: Table, version: int) -> int:
+        """How many rows lie in the files that commit `version` added, as Delta's writer counted them file by file; nothing is read again."""
+        if self.directory is not None:
+            lines = (self.directory / table.name / "_delta_log" / f"{version:020}.json").read_text().splitlines()
+            files = [action["add"] for action in map(json.loads, lines) if "add" in action]
+            if all(file.get("stats") for file in files):
+                return sum(int(json.loads(file["stats"])["numRecords"]) for file in files)
+        commit = self._delta(table).history().where(F.col("version") == version).select("operationMetrics").collect()[0]  # one row: bounded
+        return int(commit["operationMetrics"]["numOutputRows"])
+
     def register(self, tables: Sequence[Table] = TABLES) -> None:
         """Make local tables visible to SQL under their bare names (in a catalog they already are)."""
         for table in tables:
@@ -169,6 +181,8 @@ class Warehouse:
             constraint = check.replace(" ", "_")
             if f"delta.constraints.{constraint}" not in properties:
                 self.session.sql(f"ALTER TABLE {name} ADD CONSTRAINT {constraint} CHECK ({condition})")
+        if table.skip_by:
+            self.session.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{_SKIP_PROPERTY}' = '{','.join(table.skip_by)}')")
         self.session.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{_VERSION_PROPERTY}' = '{table.version}')")
 
     def _commit(self, table: Table, write: Callable[[], None]) -> int:
