@@ -36,8 +36,12 @@ _ALWAYS = {
     "spark.sql.optimizer.runtime.bloomFilter.applicationSideScanSizeThreshold": "1MB",
 }
 # How Parquet is written; for each session, because Spark takes no such names at its start. Most values are measurements, no two alike: trying a
-# dictionary first would double the cost of writing them.
-_PARQUET = {"parquet.compression.codec.zstd.level": "1", "parquet.enable.dictionary": "false"}
+# dictionary first would double the cost of writing them. Nobody reads the histograms of levels that newer versions count beside each column.
+_PARQUET = {
+    "parquet.compression.codec.zstd.level": "1",
+    "parquet.enable.dictionary": "false",
+    "parquet.size.statistics.enabled": "false",
+}
 # Set only where we start the driver's JVM ourselves, i.e. not under spark-submit, Databricks or Connect.
 _LOCAL = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",

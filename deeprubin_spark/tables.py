@@ -133,15 +133,16 @@ class Warehouse:
             return max(int(commit.stem) for commit in (self.directory / table.name / "_delta_log").glob(_COMMIT))
         return int(self._delta(table).history(1).select("version").collect()[0]["version"])  # one row: bounded
 
-    def rows_added(self, table: Table, version: int) -> int:
-        """How many rows lie in the files that commit `version` added, as Delta's writer counted them file by file; nothing is read again."""
-        if self.directory is not None:
-            lines = (self.directory / table.name / "_delta_log" / f"{version:020}.json").read_text().splitlines()
-            files = [action["add"] for action in map(json.loads, lines) if "add" in action]
-            if all(file.get("stats") for file in files):
-                return sum(int(json.loads(file["stats"])["numRecords"]) for file in files)
-        commit = self._delta(table).history().where(F.col("version") == version).select("operationMetrics").collect()[0]  # one row: bounded
-        return int(commit["operationMetrics"]["numOutputRows"])
+    def rows_added(self, table: Table, version: int) -> int | None:
+        """How many rows lie in the files that commit `version` added, as Delta's writer counted them file by file; nothing is read again.
+
+        None where the commit is not a local file, or does not say.
+        """
+        if self.directory is None:
+            return None
+        lines = (self.directory / table.name / "_delta_log" / f"{version:020}.json").read_text().splitlines()
+        added = [json.loads(action["add"].get("stats") or "{}") for action in map(json.loads, lines) if "add" in action]
+        return sum(int(file["numRecords"]) for file in added) if all("numRecords" in file for file in added) else None
 
     def register(self, tables: Sequence[Table] = TABLES) -> None:
         """Make local tables visible to SQL under their bare names (in a catalog they already are)."""

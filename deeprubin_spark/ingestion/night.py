@@ -153,13 +153,21 @@ def _count(run: Run, tallies: Sequence[Tally], nights: Sequence[dt.date]) -> Non
     """The ledger. `members` is the readers' own count and `kept` what lies in the table's new files, so that the balance means something."""
     run.counts.update(
         members=sum(tally.members for tally in tallies if tally.outcome == "source"),
-        kept=run.warehouse.rows_added(ALERTS_ZTF, run.outputs[ALERTS_ZTF.name]) if nights else 0,
+        kept=_written(run, nights),
         duplicates=sum(tally.copies for tally in tallies),
         excluded=_sum(tallies, "excluded"),
         quarantined=_sum(tallies, "quarantined"),
         other_night=_sum(tallies, "other_night"),
     )
     quality.require_balance(ALERTS_ZTF.name, run.counts["members"], **{name: n for name, n in run.counts.items() if name != "members"})
+
+
+def _written(run: Run, nights: Sequence[dt.date]) -> int:
+    """Alerts in the slices that were replaced: all of their files are of one commit."""
+    if not nights:
+        return 0
+    n_added = run.warehouse.rows_added(ALERTS_ZTF, run.outputs[ALERTS_ZTF.name])
+    return run.warehouse.read(ALERTS_ZTF, nights=nights).count() if n_added is None else n_added
 
 
 def _gates(run: Run, rows: DataFrame, tallies: Sequence[Tally]) -> None:
