@@ -22,6 +22,8 @@ _ALWAYS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.databricks.delta.schema.autoMerge.enabled": "false",
     "spark.sql.parquet.compression.codec": "zstd",
+    # Most slices are of one partition: a task need not sort its rows before it writes them.
+    "spark.sql.maxConcurrentOutputFileWriters": "2",
     # An object's rows stay in one task: a join never splits a partition. Partitions are cut small and joined to a fitting size as they are read,
     # so that a task holds the same amount of a large night as of a small one.
     "spark.sql.adaptive.skewJoin.enabled": "false",
@@ -34,8 +36,12 @@ _ALWAYS = {
     "spark.sql.optimizer.runtime.bloomFilter.applicationSideScanSizeThreshold": "1MB",
 }
 # How Parquet is written; for each session, because Spark takes no such names at its start. Most values are measurements, no two alike: trying a
-# dictionary first would double the cost of writing them.
-_PARQUET = {"parquet.compression.codec.zstd.level": "1", "parquet.enable.dictionary": "false"}
+# dictionary first would double the cost of writing them. Nobody reads the histograms of levels that newer versions count beside each column.
+_PARQUET = {
+    "parquet.compression.codec.zstd.level": "1",
+    "parquet.enable.dictionary": "false",
+    "parquet.size.statistics.enabled": "false",
+}
 # Set only where we start the driver's JVM ourselves, i.e. not under spark-submit, Databricks or Connect.
 _LOCAL = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -53,6 +59,8 @@ _LOCAL = {
     "spark.sql.inMemoryColumnarStorage.batchSize": "1000",
 }
 _REPEATING = ("string", "date", "byte", "boolean")
+# Spark asks whether a value is there before it reads it, and reads within its batch: Arrow need not check both again for each value.
+_UNCHECKED = "-Darrow.enable_unsafe_memory_access=true -Darrow.enable_null_check_for_get=false"
 _QUIET = Path(__file__).with_name("log4j2.properties")
 # Kernels are single-threaded by contract: the cores belong to Spark's tasks.
 _WORKER_ENVIRONMENT = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -85,7 +93,7 @@ def _builder(settings: SparkSettings, name: str) -> SparkSession.Builder:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         conf |= _LOCAL | {"spark.driver.memory": settings.driver_memory, "spark.master": settings.master or "local[*]"}
-        conf["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={_QUIET.as_uri()} {settings.java_options}".strip()
+        conf["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={_QUIET.as_uri()} {_UNCHECKED} {settings.java_options}".strip()
         class_path = _class_path(settings)
         if class_path:
             conf["spark.driver.extraClassPath"] = class_path

@@ -7,6 +7,7 @@ a file lock, because a local directory has no atomic commit between processes.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ _SAFE = re.compile(r"^[\w.:\-]+$")
 _ATTEMPTS = 3
 _COMMIT = "[0-9]" * 20 + ".json"  # Delta protocol: delta entries are named by their version, 20 digits
 _VERSION_PROPERTY = "deeprubin.contractVersion"
+_SKIP_PROPERTY = "delta.dataSkippingStatsColumns"
 
 
 class Warehouse:
@@ -131,6 +133,17 @@ class Warehouse:
             return max(int(commit.stem) for commit in (self.directory / table.name / "_delta_log").glob(_COMMIT))
         return int(self._delta(table).history(1).select("version").collect()[0]["version"])  # one row: bounded
 
+    def rows_added(self, table: Table, version: int) -> int | None:
+        """How many rows lie in the files that commit `version` added, as Delta's writer counted them file by file; nothing is read again.
+
+        None where the commit is not a local file, or does not say.
+        """
+        if self.directory is None:
+            return None
+        lines = (self.directory / table.name / "_delta_log" / f"{version:020}.json").read_text().splitlines()
+        added = [json.loads(action["add"].get("stats") or "{}") for action in map(json.loads, lines) if "add" in action]
+        return sum(int(file["numRecords"]) for file in added) if all("numRecords" in file for file in added) else None
+
     def register(self, tables: Sequence[Table] = TABLES) -> None:
         """Make local tables visible to SQL under their bare names (in a catalog they already are)."""
         for table in tables:
@@ -169,6 +182,8 @@ class Warehouse:
             constraint = check.replace(" ", "_")
             if f"delta.constraints.{constraint}" not in properties:
                 self.session.sql(f"ALTER TABLE {name} ADD CONSTRAINT {constraint} CHECK ({condition})")
+        if table.skip_by:
+            self.session.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{_SKIP_PROPERTY}' = '{','.join(table.skip_by)}')")
         self.session.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{_VERSION_PROPERTY}' = '{table.version}')")
 
     def _commit(self, table: Table, write: Callable[[], None]) -> int:

@@ -24,13 +24,14 @@ _TASKS_A_SHUFFLE_PARTITION = 4
 
 
 class Tally(NamedTuple):
-    """How many rows of a night came out one way; `members` sums the packets that 'source' rows say they read."""
+    """How many rows of a night came out one way; of 'source' rows the `members` they read, of kept ones the `copies` after an id's first."""
 
     night: dt.date
     outcome: str
     reason: str | None
     rows: int
     members: int
+    copies: int
 
 
 def ingest(run: Run, found: Sequence[Source]) -> None:
@@ -43,9 +44,9 @@ def ingest(run: Run, found: Sequence[Source]) -> None:
     try:
         tallies = _tally(rows)
         nights = _nights_read(run, found, tallies)
-        repeated, duplicates = _repeated(rows)
-        _write(run, rows, repeated, nights, found)
-        _count(run, tallies, nights, duplicates)
+        _write_alerts(run, rows, tallies, nights)
+        _write_quarantine(run, rows, tallies, nights, found)
+        _count(run, tallies, nights)
         _gates(run, rows, tallies)
         run.nights = nights or run.nights  # of a range, those that have an archive: what the steps after this one work on
     finally:
@@ -65,8 +66,15 @@ def read(run: Run, found: Sequence[Source]) -> DataFrame:
 
 
 def _tally(rows: DataFrame) -> tuple[Tally, ...]:
-    """Bounded by the nights of one run, whatever the number of alerts."""
-    counted = rows.groupBy("night", "outcome", "reason").agg(F.count("*").alias("rows"), F.sum("sequence").alias("members"))
+    """Bounded by the nights of one run, whatever the number of alerts. Only ids are shuffled."""
+    of_one_id = rows.groupBy("night", "outcome", "reason", F.when(F.col("outcome") == "kept", F.col("candid")).alias("candid")).agg(
+        F.count("*").alias("rows"), F.sum(F.when(F.col("outcome") == "source", F.col("sequence")).otherwise(0)).alias("members")
+    )
+    counted = of_one_id.groupBy("night", "outcome", "reason").agg(
+        F.sum("rows").alias("rows"),
+        F.sum("members").alias("members"),
+        F.sum(F.when(F.col("outcome") == "kept", F.col("rows") - 1).otherwise(0)).alias("copies"),
+    )
     return tuple(Tally(**row.asDict()) for row in counted.collect())
 
 
@@ -84,17 +92,11 @@ def _nights_read(run: Run, found: Sequence[Source], tallies: Sequence[Tally]) ->
     return tuple(sorted(nights))
 
 
-def _repeated(rows: DataFrame) -> tuple[DataFrame | None, int]:
-    """Candids of a night that are kept more than once, with the `first` in the order of sources, and how many copies that leaves out.
-
-    None where there are none, as on most nights. Only ids are shuffled.
-    """
+def _repeated(rows: DataFrame) -> DataFrame:
+    """Candids of a night that are kept more than once, with the `first` in the order of sources."""
     place = F.struct("ordinal", "sequence")
     ids = rows.where(F.col("outcome") == "kept").groupBy("night", "candid").agg(F.min(place).alias("first"), F.count("*").alias("copies"))
-    repeated = ids.where(F.col("copies") > 1)
-    found = repeated.agg(F.sum(F.col("copies") - 1).alias("extra")).first()
-    extra = int(found["extra"] or 0) if found else 0
-    return (repeated.select("night", "candid", "first"), extra) if extra else (None, 0)
+    return ids.where(F.col("copies") > 1).select("night", "candid", "first")
 
 
 def _kept(rows: DataFrame, repeated: DataFrame | None, names: Sequence[str]) -> DataFrame:
@@ -108,16 +110,25 @@ def _kept(rows: DataFrame, repeated: DataFrame | None, names: Sequence[str]) -> 
     return joined.where(F.col("first").isNull() | is_first).select(*names)
 
 
-def _write(run: Run, rows: DataFrame, repeated: DataFrame | None, nights: Sequence[dt.date], found: Sequence[Source]) -> None:
+def _write_alerts(run: Run, rows: DataFrame, tallies: Sequence[Tally], nights: Sequence[dt.date]) -> None:
+    if not nights:
+        return
+    repeated = _repeated(rows) if any(tally.copies for tally in tallies) else None  # there are none on most nights
     with _one_batch_at_a_time(run):
-        if nights:
-            run.replace_slice(ALERTS_ZTF, _kept(rows, repeated, ALERTS_ZTF.names), nights=nights)
-        if nights and run.settings.ingest.cutouts == "keep":
+        run.replace_slice(ALERTS_ZTF, _kept(rows, repeated, ALERTS_ZTF.names), nights=nights)
+        if run.settings.ingest.cutouts == "keep":
             stamps = _kept(rows, repeated, ("candid", "night", *(c.name for c in STAMPS)))
             stamps = stamps.withColumns({"survey": F.lit(_SURVEY), "source_id": F.col("candid")}).select(*CUTOUTS.names)
             run.replace_slice(CUTOUTS, stamps, nights=nights, survey=_SURVEY)
+
+
+def _write_quarantine(run: Run, rows: DataFrame, tallies: Sequence[Tally], nights: Sequence[dt.date], found: Sequence[Source]) -> None:
+    """Replace the bad packets of these nights; where there are none, nor were any, there is nothing to replace."""
+    nights = _quarantine_nights(run, nights, found)
+    if not _sum(tallies, "quarantined", "archive") and run.warehouse.read(QUARANTINE, survey=_SURVEY, nights=nights).isEmpty():
+        return
     bad = rows.where(F.col("outcome").isin("quarantined", "archive")).withColumn("survey", F.lit(_SURVEY))
-    run.replace_slice(QUARANTINE, bad.select(*QUARANTINE.names), nights=_quarantine_nights(run, nights, found), survey=_SURVEY)
+    run.replace_slice(QUARANTINE, bad.select(*QUARANTINE.names), nights=nights, survey=_SURVEY)
 
 
 @contextmanager
@@ -138,17 +149,25 @@ def _quarantine_nights(run: Run, nights: Sequence[dt.date], found: Sequence[Sour
     return tuple(sorted({*nights, run.nights[0]})) if undated else tuple(nights)
 
 
-def _count(run: Run, tallies: Sequence[Tally], nights: Sequence[dt.date], duplicates: int) -> None:
-    """The ledger. `members` is the readers' own count and `kept` what lies in the table, so that the balance means something."""
+def _count(run: Run, tallies: Sequence[Tally], nights: Sequence[dt.date]) -> None:
+    """The ledger. `members` is the readers' own count and `kept` what lies in the table's new files, so that the balance means something."""
     run.counts.update(
         members=sum(tally.members for tally in tallies if tally.outcome == "source"),
-        kept=run.warehouse.read(ALERTS_ZTF, nights=nights).count(),
-        duplicates=duplicates,
+        kept=_written(run, nights),
+        duplicates=sum(tally.copies for tally in tallies),
         excluded=_sum(tallies, "excluded"),
         quarantined=_sum(tallies, "quarantined"),
         other_night=_sum(tallies, "other_night"),
     )
     quality.require_balance(ALERTS_ZTF.name, run.counts["members"], **{name: n for name, n in run.counts.items() if name != "members"})
+
+
+def _written(run: Run, nights: Sequence[dt.date]) -> int:
+    """Alerts in the slices that were replaced: all of their files are of one commit."""
+    if not nights:
+        return 0
+    n_added = run.warehouse.rows_added(ALERTS_ZTF, run.outputs[ALERTS_ZTF.name])
+    return run.warehouse.read(ALERTS_ZTF, nights=nights).count() if n_added is None else n_added
 
 
 def _gates(run: Run, rows: DataFrame, tallies: Sequence[Tally]) -> None:

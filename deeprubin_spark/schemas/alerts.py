@@ -169,6 +169,7 @@ ALERTS_ZTF = Table(
         Column("byte_offset", "long", unit="byte", doc="Where the packet begins in the uncompressed source", required=True),
     ),
     checks={"filter": "fid IN (1, 2, 3)"},
+    skip_by=("candid", "objectId", "jd", "ra", "dec"),
 )
 
 CUTOUTS = Table(

@@ -80,7 +80,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """The contract of one Delta table. `checks`: name -> SQL condition that Delta enforces on every row written."""
+    """The contract of one Delta table. `checks`: name -> SQL condition that Delta enforces on every row written.
+
+    `skip_by`: the columns whose least and greatest value Delta notes for each file, to leave files out by; of none given, those of the first 32.
+    """
 
     name: str
     doc: str
@@ -89,6 +92,7 @@ class Table:
     columns: tuple[Column, ...]
     partition_by: tuple[str, ...] = ()
     checks: dict[str, str] = field(default_factory=dict)
+    skip_by: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

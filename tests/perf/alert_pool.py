@@ -35,16 +35,15 @@ class Pool:
         self._bodies: dict[int, list[bytes]] = {}
         self.bare = [alert | dict.fromkeys(STAMPS) for alert in self.alerts]
 
-    def write_tar(self, path: Path) -> Path:
-        """The public archive's form: one packet a member, gzipped."""
+    def write_tar(self, path: Path, copy_number: int = 0) -> Path:
+        """The public archive's form: one packet a member, gzipped; in each copy with other alert ids."""
+        header = self._header()
         with tarfile.open(path, "w:gz", compresslevel=6) as archive:
-            for alert in self.alerts:
-                packet = io.BytesIO()
-                fastavro.writer(packet, self.schema, [alert])
-                info = tarfile.TarInfo(f"{alert['candid']}.avro")
-                info.size = packet.tell()
-                packet.seek(0)
-                archive.addfile(info, packet)
+            for alert, body in zip(self.alerts, self.bodies(self.alerts, copy_number), strict=True):
+                packet = b"".join([header, varint(1), varint(len(body)), body, header[-16:]])
+                info = tarfile.TarInfo(f"{alert['candid'] + (copy_number << 20)}.avro")
+                info.size = len(packet)
+                archive.addfile(info, io.BytesIO(packet))
         return path
 
     def bodies(self, alerts: list[dict[str, Any]], copy_number: int = 0) -> list[bytes]:
@@ -57,14 +56,13 @@ class Pool:
 
     def write_container(self, path: Path, bodies: list[bytes], a_block: int = 200) -> Path:
         """All alerts in one Avro file."""
-        header = io.BytesIO()
-        fastavro.writer(header, self.schema, [])
+        header = self._header()
         with path.open("wb") as file:
-            file.write(header.getvalue())
+            file.write(header)
             for begin in range(0, len(bodies), a_block):
                 block = bodies[begin : begin + a_block]
                 size = sum(len(body) for body in block)
-                file.write(b"".join([varint(len(block)), varint(size), *block, header.getvalue()[-16:]]))
+                file.write(b"".join([varint(len(block)), varint(size), *block, header[-16:]]))
         return path
 
     def write_payloads(self, path: Path, bodies: list[bytes], rows_a_group: int = 500) -> Path:
@@ -72,6 +70,12 @@ class Pool:
         table = pa.table({"payload": pa.array(bodies, pa.binary())})
         pq.write_table(table.replace_schema_metadata({"avro.schema": self.text}), path, compression="none", row_group_size=rows_a_group)
         return path
+
+    def _header(self) -> bytes:
+        """What a container begins with, its sync marker last."""
+        header = io.BytesIO()
+        fastavro.writer(header, self.schema, [])
+        return header.getvalue()
 
     def _encoded(self, alerts: list[dict[str, Any]]) -> list[bytes]:
         key = id(alerts)

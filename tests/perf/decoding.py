@@ -1,13 +1,20 @@
-"""Alerts from bytes to columns and to a Delta table, beside tarfile, fastavro and Spark's own Avro reader."""
+"""Alerts from bytes to columns and to a Delta table, beside tarfile, fastavro and Spark's own Avro reader.
+
+What runs in Spark is measured as what one more alert costs, ours and the peer's alike, after the JVM has warmed up (`clock.slope`); what a job costs
+besides, however small its night, stands beside it. A peer writes the same fields with the same writer, and nothing more: it has no ledger.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import from_avro
 
 from tests.perf import ingest_costs
-from tests.perf.clock import cheapest, process_tree_seconds
+from tests.perf.clock import Slope, slope
 from tests.perf.ingest_costs import LIGHT_CURVE
 from tests.perf.rows import Measured, Row
 from tests.perf.workplace import N_POOL, Workplace
@@ -15,7 +22,7 @@ from tests.perf.workplace import N_POOL, Workplace
 
 def read_archive(place: Workplace) -> Measured:
     """Every member of a tar.gz, all bytes of it."""
-    ours, theirs = ingest_costs.tar(place.archive, N_POOL)
+    ours, theirs = ingest_costs.tar(place.archives[0], N_POOL)
     return Measured(ours, N_POOL, theirs)
 
 
@@ -28,39 +35,43 @@ def decode_kernel(place: Workplace) -> Measured:
 def decode_containers(place: Workplace) -> Measured:
     """Tasks that open the containers themselves."""
 
-    def theirs() -> None:
-        _consume(_wanted(place.session.spark.read.format("avro").load([str(path) for path in place.containers])))
+    def theirs(some: Sequence[Path]) -> None:
+        _consume(_wanted(place.session.spark.read.format("avro").load([str(path) for path in some])))
 
-    peer = cheapest(theirs, place.n_alerts, process_tree_seconds)
-    return Measured(place.session.in_spark(place.containers, place.n_alerts), place.n_alerts, peer)
+    return _measured(place.session.in_spark(place.containers, N_POOL), place.containers, slope(theirs, place.containers, N_POOL))
 
 
 def decode_payloads(place: Workplace) -> Measured:
     """Tasks that open the Parquet files of bodies themselves, beside `from_avro` on the column Spark reads."""
 
-    def theirs() -> None:
-        bodies = place.session.spark.read.parquet(*map(str, place.payloads))
+    def theirs(some: Sequence[Path]) -> None:
+        bodies = place.session.spark.read.parquet(*map(str, some))
         alert = from_avro("payload", place.pool.text).alias("alert")
         _consume(_wanted(bodies.select(alert).select("alert.*")))
 
-    peer = cheapest(theirs, place.n_alerts, process_tree_seconds)
-    return Measured(place.session.in_spark(place.payloads, place.n_alerts), place.n_alerts, peer)
+    return _measured(place.session.in_spark(place.payloads, N_POOL), place.payloads, slope(theirs, place.payloads, N_POOL))
 
 
 def ingest_containers(place: Workplace) -> Measured:
     """The whole step of the night, with its checks and its ledger."""
-    ours = place.session.ingested(place.containers, place.n_alerts)
-    return Measured(ours, place.n_alerts, place.session.by_spark_avro(place.containers, place.n_alerts))
+    ours = place.session.ingested(place.containers, N_POOL)
+    return _measured(ours, place.containers, place.session.by_spark_avro(place.containers, N_POOL))
 
 
 def ingest_payloads(place: Workplace) -> Measured:
     """The same from bare bodies."""
-    return Measured(place.session.ingested(place.payloads, place.n_alerts), place.n_alerts)
+    return _measured(place.session.ingested(place.payloads, N_POOL), place.payloads)
 
 
 def ingest_archive(place: Workplace) -> Measured:
-    """The same from a tar.gz with cutouts, which are read over."""
-    return Measured(place.session.ingested([place.archive], N_POOL), N_POOL)
+    """The same from tar.gz files with cutouts, which are read over."""
+    return _measured(place.session.ingested(place.archives, N_POOL), place.archives)
+
+
+def _measured(ours: Slope, paths: Sequence[Path], peer: Slope | None = None) -> Measured:
+    """What one more alert costs; what a job costs beside that is told among the figures of accuracy."""
+    fixed = {"core-s a job": ours.fixed_core_s} | ({"peer core-s a job": peer.fixed_core_s} if peer else {})
+    return Measured(ours.each, N_POOL * len(paths), peer.each if peer else None, fixed)
 
 
 def _wanted(alerts: DataFrame) -> DataFrame:

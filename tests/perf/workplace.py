@@ -9,7 +9,8 @@ from tests.perf.alert_pool import NIGHT, Pool
 from tests.perf.ingest_costs import Session
 
 N_POOL = 1500  # alerts that differ
-COPIES = 16  # of the pool, with other ids: Spark's own cost of a job must not count
+COPIES = 80  # of the pool, with other ids: enough alerts for what one more costs to be seen beside what a job costs
+ARCHIVES = 5  # copies with cutouts
 
 
 class Workplace:
@@ -19,20 +20,15 @@ class Workplace:
         self.folder = folder
         self.data = data
 
-    @property
-    def n_alerts(self) -> int:
-        """Alerts in `containers` and in `payloads`."""
-        return N_POOL * COPIES
-
     @cached_property
     def pool(self) -> Pool:
         """Jittered copies of a real packet."""
         return Pool(N_POOL)
 
     @cached_property
-    def archive(self) -> Path:
-        """The pool as the public archive has it: a packet a member, with cutouts, gzipped."""
-        return self.pool.write_tar(self.folder / f"ztf_public_{NIGHT}.tar.gz")
+    def archives(self) -> list[Path]:
+        """Copies of the pool as the public archive has them: a packet a member, with cutouts, gzipped."""
+        return [self.pool.write_tar(self.folder / f"ztf_public_{NIGHT}_{i}.tar.gz", i) for i in range(ARCHIVES)]
 
     @cached_property
     def containers(self) -> list[Path]:

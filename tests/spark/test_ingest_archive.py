@@ -142,6 +142,13 @@ def test_a_few_bad_packets_pass_and_are_replaced_when_the_archive_is_repaired(in
     assert (ledger()["kept"], damages(warehouse)) == (30, [])
 
 
+def test_a_night_without_bad_packets_leaves_the_quarantine_as_it_is(ingest, warehouse):
+    assert ingest() == 0
+    before = warehouse.version(QUARANTINE)
+    assert ingest() == 0
+    assert warehouse.version(QUARANTINE) == before
+
+
 def test_of_a_truncated_archive_the_readable_packets_stay_and_the_job_says_65(ingest, warehouse, tmp_path, capsys):
     whole = NIGHT_3_0.read_bytes()
     path = archive_of(tmp_path, whole[: len(whole) // 2])

@@ -40,6 +40,17 @@ def test_a_slice_is_replaced_and_the_rest_stays(spark, warehouse):
     assert members(warehouse, NIGHT) == []
 
 
+def test_rows_added_are_those_of_one_commit_and_unknown_where_files_carry_no_count(spark, warehouse):
+    first = warehouse.replace_slice(QUARANTINE, quarantined(spark, NIGHT, "a", "b"), "run1", nights=[NIGHT], survey="ztf")
+    second = warehouse.replace_slice(QUARANTINE, quarantined(spark, NEXT, "c"), "run2", nights=[NEXT], survey="ztf")
+    spark.conf.set("spark.databricks.delta.stats.collect", "false")
+    try:
+        third = warehouse.replace_slice(QUARANTINE, quarantined(spark, NIGHT, "d", "e", "f"), "run3", nights=[NIGHT], survey="ztf")
+    finally:
+        spark.conf.unset("spark.databricks.delta.stats.collect")
+    assert [warehouse.rows_added(QUARANTINE, version) for version in (first, second, third)] == [2, 1, None]
+
+
 def test_rows_outside_the_slice_are_refused(spark, warehouse):
     with pytest.raises(PySparkException, match="(?i)replaceWhere|does not conform"):
         warehouse.replace_slice(QUARANTINE, quarantined(spark, NEXT, "a"), "run", nights=[NIGHT], survey="ztf")

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.perf import bench, report
+from tests.perf import bench, clock, report
 from tests.perf.light_curves import repeated, standard_mix, tonight
 from tests.perf.rows import Measured, Row
 
@@ -77,6 +77,17 @@ def test_a_failed_bar_is_the_exit_code_and_a_row_that_breaks_stops_no_other(monk
 def test_a_row_without_its_data_is_said_not_to_run(capsys):
     assert bench.main(["--only", "period_rr_lyrae"]) == 0
     assert "not run: no data" in capsys.readouterr().out
+
+
+def test_the_slope_leaves_out_what_a_job_costs_whatever_its_size(monkeypatch):
+    spent = [0.0]
+    monkeypatch.setattr(clock, "process_tree_seconds", lambda: spent[0])
+
+    def work(parts):
+        spent[0] += 3.0 + 0.5 * len(parts)
+
+    found = clock.slope(work, list(range(10)), 1000)
+    assert (found.each, found.fixed_core_s) == pytest.approx((500.0, 3.0))
 
 
 def test_the_page_says_what_the_baseline_and_the_ladder_say():
