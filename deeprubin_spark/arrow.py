@@ -66,6 +66,20 @@ def lists_of_records(fields: Mapping[str, Column], list_offsets: NDArray[np.int6
     return lists(pa.StructArray.from_arrays(flat, fields=wanted), list_offsets)
 
 
+def bytes_of(records: NDArray[np.void], list_offsets: NDArray[np.int64]) -> pa.BinaryArray:
+    """A binary column over the memory of records (N,): row i holds records list_offsets[i] to list_offsets[i + 1]."""
+    ends = pa.py_buffer((list_offsets * records.itemsize).astype(np.int32))
+    return pa.Array.from_buffers(pa.binary(), len(list_offsets) - 1, [None, ends, pa.py_buffer(records)])
+
+
+def bytes_in(column: Column) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The bytes of all rows of a binary column, and (B + 1,) where each row's begin; a NULL is an empty row."""
+    flat = _one_chunk(column)
+    _, bounds, data = flat.buffers()
+    offsets = np.frombuffer(bounds, np.int32)[flat.offset : flat.offset + len(flat) + 1].astype(np.int64)
+    return np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]
+
+
 def matrix_rows(values: NDArray[np.floating]) -> pa.ListArray:
     """(B, K) floats as a column of B lists of K float32."""
     n_rows, n_columns = values.shape

@@ -36,6 +36,19 @@ class WarehouseSettings(_Section):
     lock_timeout_s: float = Field(600.0, gt=0, description="[s] How long a commit waits for another driver's on a local warehouse")
 
 
+# A batch ends within the hour: what is compiled a second time must be worth it (of a night of 100,000 alerts a third went into the compiler), and on
+# few cores the collector need not run beside the tasks.
+_BATCH_JVM = " ".join(
+    (
+        "-XX:+UseParallelGC",
+        "-XX:Tier4InvocationThreshold=50000",
+        "-XX:Tier4MinInvocationThreshold=6000",
+        "-XX:Tier4CompileThreshold=150000",
+        "-XX:Tier4BackEdgeThreshold=400000",
+    )
+)
+
+
 class SparkSettings(_Section):
     """The session."""
 
@@ -46,7 +59,7 @@ class SparkSettings(_Section):
     )
     shuffle_partitions: int = Field(4, ge=1, description="Partitions of a shuffle")
     arrow_batch_rows: int = Field(2000, ge=1, description="Rows per Arrow batch between the JVM and Python")
-    java_options: str = Field("", description="Options of the JVM of a driver that we start ourselves")
+    java_options: str = Field(_BATCH_JVM, description="Options of the JVM of a driver that we start ourselves")
     conf: dict[str, str] = Field(default_factory=dict, description="More Spark configuration, passed on as it is")
 
 

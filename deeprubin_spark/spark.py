@@ -61,17 +61,6 @@ _LOCAL = {
 _REPEATING = ("string", "date", "byte", "boolean")
 # Spark asks whether a value is there before it reads it, and reads within its batch: Arrow need not check both again for each value.
 _UNCHECKED = "-Darrow.enable_unsafe_memory_access=true -Darrow.enable_null_check_for_get=false"
-# A batch that ends within the hour: what is compiled twice must be worth it (of a night of 100,000 alerts a third would go into the compiler), and
-# with two cores the collector need not run beside the tasks.
-_BATCH = " ".join(
-    (
-        "-XX:+UseParallelGC",
-        "-XX:Tier4InvocationThreshold=50000",
-        "-XX:Tier4MinInvocationThreshold=6000",
-        "-XX:Tier4CompileThreshold=150000",
-        "-XX:Tier4BackEdgeThreshold=400000",
-    )
-)
 _QUIET = Path(__file__).with_name("log4j2.properties")
 # Kernels are single-threaded by contract: the cores belong to Spark's tasks.
 _WORKER_ENVIRONMENT = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -104,7 +93,7 @@ def _builder(settings: SparkSettings, name: str) -> SparkSession.Builder:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         conf |= _LOCAL | {"spark.driver.memory": settings.driver_memory, "spark.master": settings.master or "local[*]"}
-        options = (f"-Dlog4j2.configurationFile={_QUIET.as_uri()}", _UNCHECKED, _BATCH, settings.java_options)
+        options = (f"-Dlog4j2.configurationFile={_QUIET.as_uri()}", _UNCHECKED, settings.java_options)
         conf["spark.driver.extraJavaOptions"] = " ".join(options).strip()
         class_path = _class_path(settings)
         if class_path:

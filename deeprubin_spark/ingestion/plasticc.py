@@ -21,6 +21,7 @@ from deeprubin_spark import arrow
 from deeprubin_spark.ingestion.files import read_columns
 from deeprubin_spark.kernels import sky
 from deeprubin_spark.schemas import LABELS, LIGHTCURVE_SEGMENTS
+from deeprubin_spark.schemas.packed_points import point_columns
 from deeprubin_spark.schemas.taxonomy import CLASSES
 
 SURVEY = "plasticc"
@@ -182,14 +183,14 @@ def _columns(
         "dec": pa.array(dec),
         "healpix": pa.array(sky.healpix(ra, dec)),
         "n_alerts": pa.array([int(points.is_detection[mask].sum()) for points, mask in parts], pa.int32()),
-        "points": _point_lists(numbers[rows], ra, dec, parts),
+        **_point_columns(numbers[rows], ra, dec, parts),
     }
     return [columns[name] for name in schema.names]
 
 
-def _point_lists(
+def _point_columns(
     numbers: NDArray[np.int64], ra: FloatArray, dec: FloatArray, parts: list[tuple[Points, NDArray[np.bool_]]]
-) -> pa.ListArray:
+) -> dict[str, pa.Array]:
     counts = np.array([mask.sum() for _, mask in parts], np.int64)
 
     def joined(name: str) -> NDArray[np.generic]:
@@ -216,4 +217,4 @@ def _point_lists(
         "dec": pa.array(np.repeat(dec, counts)),
         "cuts_failed": pa.array([""] * len(mjd), pa.string()),
     }
-    return arrow.lists_of_records(fields, np.concatenate(([0], np.cumsum(counts))), _POINTS.arrow_type())
+    return point_columns(fields, np.concatenate(([0], np.cumsum(counts))), _POINTS)

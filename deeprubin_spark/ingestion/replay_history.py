@@ -28,6 +28,7 @@ from deeprubin_spark.kernels import nights, photometry, sky
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.contract import Table
+from deeprubin_spark.schemas.packed_points import point_columns
 from deeprubin_spark.settings import LightCurveSettings
 
 SURVEY = "ztf"
@@ -150,7 +151,7 @@ def _last_nights(visits: Visits, alerted: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def _point_lists(of: Objects, visits: Visits, chosen: Chosen, settings: LightCurveSettings) -> dict[str, Any]:
-    """The points column, as build_lightcurves makes it of the packets."""
+    """The columns of points, as build_lightcurves makes it of the packets."""
     seen = visits.at(chosen.row, chosen.column)
     is_limit = ~seen.is_detection
     is_own = seen.is_detection & (seen.candid == chosen.packet_id)
@@ -170,7 +171,7 @@ def _point_lists(of: Objects, visits: Visits, chosen: Chosen, settings: LightCur
         "cuts_failed": _cuts_failed(seen, is_limit, settings),
         **_fluxes(of, seen, chosen.row, settings),
     }
-    return {"points": arrow.lists_of_records(fields, _list_offsets(chosen.row, len(of.number)), _POINTS.arrow_type())}
+    return point_columns(fields, _list_offsets(chosen.row, len(of.number)), _POINTS)
 
 
 def _fluxes(of: Objects, seen: Visits, row: IntArray, settings: LightCurveSettings) -> dict[str, pa.Array]:

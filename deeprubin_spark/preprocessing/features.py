@@ -15,21 +15,22 @@ from pyspark.sql import functions as F
 from deeprubin_spark import arrow
 from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels import light_curve_features as kernel
+from deeprubin_spark.kernels.light_curves import FloatArray
 from deeprubin_spark.kernels.light_curves import light_curves as light_curves_of
 from deeprubin_spark.kernels.measurements import DETECTION, FORCED, KINDS, LIMIT
 from deeprubin_spark.kernels.observations import Context, History, Observations
 from deeprubin_spark.kernels.upper_limits import UpperLimits
 from deeprubin_spark.preprocessing.history import light_curves, unfolded_nights, with_history
-from deeprubin_spark.preprocessing.objects import KEY_FIELDS, by_object
+from deeprubin_spark.preprocessing.objects import by_object
 from deeprubin_spark.schemas import FEATURES
 from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas.packed_points import Records
 
 _CARRIED = ("survey", "ra", "dec", "rb_max", "drb_max", "ss_name", "ss_distance")
 _CONTEXT = ("star_score", "star_distance")
 PERIODS = tuple(feature.name for feature in kernel.FEATURES if feature.group == "period")
 _CACHED = tuple(f"earlier_{name}" for name in PERIODS)
-_POINT_FIELDS = [c.name for c in FEATURES.column("points").fields]
-_FIELDS = tuple(dict.fromkeys((*KEY_FIELDS, *_POINT_FIELDS)))
+_BANDS, _KINDS = pa.array(BAND_NAMES, pa.string()), pa.array(KINDS, pa.string())
 
 
 def features(segments: DataFrame, base: DataFrame, touched: DataFrame, earlier: DataFrame) -> DataFrame:
@@ -44,7 +45,7 @@ def features(segments: DataFrame, base: DataFrame, touched: DataFrame, earlier: 
         return _feature_rows(batch, unfolded)
 
     known = touched.join(_latest_periods(earlier), "object_id", "left")
-    joined = with_history(known, segments, base, (*_CARRIED, *_CONTEXT, *_CACHED), _FIELDS)
+    joined = with_history(known, segments, base, (*_CARRIED, *_CONTEXT, *_CACHED))
     return FEATURES.select(joined.mapInArrow(by_object(rows_of, "object_id"), FEATURES.spark_schema()))
 
 
@@ -56,19 +57,15 @@ def _latest_periods(earlier: DataFrame) -> DataFrame:
 
 
 def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.RecordBatch:
-    rows, flat, chosen = light_curves(batch, unfolded, _FIELDS)
-    kind = arrow.codes(flat["kind"], KINDS)[chosen.rows]
+    rows, every, chosen = light_curves(batch, unfolded)
+    points = every[chosen.rows]
     # Forced photometry is not used yet, and a second detection of one exposure is not a second measurement.
-    is_used = (kind != FORCED) & ~chosen.same_exposure
+    is_used = (points["kind"] != FORCED) & ~chosen.same_exposure
     offsets = _offsets_of(is_used, chosen.offsets)
-    taken = pa.array(_in_time(arrow.floats(flat["mjd"])[chosen.rows[is_used]], offsets, chosen.rows[is_used]))
-    points = {name: flat[name].take(taken) for name in _POINT_FIELDS}
-    kind = arrow.codes(points["kind"], KINDS)
+    points = _in_time(points[is_used], offsets)
     columns: dict[str, pa.Array] = {name: batch.column(name).take(rows) for name in ("object_id", "night", *_CARRIED, *_CONTEXT)}
     cached = np.stack([arrow.floats(batch.column(name).take(rows)) for name in _CACHED], axis=1)
-    observations = _observations(
-        points, kind, offsets, columns, History(arrow.days(flat["known_night"].take(taken))[kind == DETECTION], cached)
-    )
+    observations = _observations(points, offsets, columns, cached)
     found = kernel.extract(observations)
     is_ok = found.status == kernel.STATUS_NAMES.index("ok")
     n_rows = len(rows)
@@ -88,28 +85,28 @@ def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.Reco
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _observations(
-    points: dict[str, pa.Array], kind: NDArray[np.int8], offsets: NDArray[np.int64], columns: dict[str, pa.Array], history: History
-) -> Observations:
+def _observations(points: Records, offsets: NDArray[np.int64], columns: dict[str, pa.Array], cached: FloatArray) -> Observations:
     """Measurements, upper limits, context and history of the objects, as the kernels take them."""
-    mjd, band = arrow.floats(points["mjd"]), arrow.codes(points["band"], BAND_NAMES)
-    flux, flux_err = arrow.floats(points["flux_njy"]), arrow.floats(points["flux_err_njy"])
-    seen, limit = kind == DETECTION, kind == LIMIT
+    is_seen, is_limit = points["kind"] == DETECTION, points["kind"] == LIMIT
+    seen, limits = points[is_seen], points[is_limit]
+    measured = (np.ascontiguousarray(seen[name]) for name in ("mjd", "band", "flux_njy", "flux_err_njy"))
+    looked = (np.ascontiguousarray(limits[name]) for name in ("mjd", "band", "limit_njy"))
     return Observations(
-        light_curves_of(_offsets_of(seen, offsets), mjd[seen], band[seen], flux[seen], flux_err[seen]),
-        UpperLimits(_offsets_of(limit, offsets), mjd[limit], band[limit], arrow.floats(points["limit_njy"])[limit]),
+        light_curves_of(_offsets_of(is_seen, offsets), *measured),
+        UpperLimits(_offsets_of(is_limit, offsets), *looked),
         Context(*(arrow.floats(columns[name]) for name in ("ra", "dec", *_CONTEXT))),
-        history,
+        History(np.ascontiguousarray(seen["known_night"]), cached),
     )
 
 
-def _in_time(mjd: NDArray[np.float64], offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`rows`, which stand in order of exposure within each object, in order of mjd."""
+def _in_time(points: Records, offsets: NDArray[np.int64]) -> Records:
+    """Points that stand in order of exposure within each object, in order of mjd."""
+    mjd = points["mjd"]
     falls = np.diff(mjd) < 0.0
     falls[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < len(mjd))] - 1] = False
     if not falls.any():
-        return rows
-    return rows[np.lexsort((mjd, np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))))]
+        return points
+    return points[np.lexsort((mjd, np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))))]
 
 
 def _offsets_of(chosen: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -118,12 +115,15 @@ def _offsets_of(chosen: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArra
     return np.asarray(before[offsets], np.int64)
 
 
-def _latest(points: dict[str, pa.Array], offsets: NDArray[np.int64]) -> pa.ListArray:
-    """The last MAX_POINTS points of each list."""
+def _latest(points: Records, offsets: NDArray[np.int64]) -> pa.ListArray:
+    """The last MAX_POINTS points of each object."""
     keep_from = np.maximum(offsets[:-1], offsets[1:] - kernel.MAX_POINTS)
     position = np.arange(offsets[-1])
     kept = position >= np.repeat(keep_from, np.diff(offsets))
-    fields = {name: points[name].filter(pa.array(kept)) for name in _POINT_FIELDS}
+    points = points[kept]
+    fields = {name: arrow.nullable(points[name], pa.float32()) for name in ("flux_njy", "flux_err_njy", "limit_njy")}
+    fields |= {"mjd": pa.array(np.ascontiguousarray(points["mjd"])), "band": _BANDS.take(pa.array(points["band"]))}
+    fields["kind"] = _KINDS.take(pa.array(points["kind"]))
     return arrow.lists_of_records(fields, _offsets_of(kept, offsets), FEATURES.column("points").arrow_type())
 
 

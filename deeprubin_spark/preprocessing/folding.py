@@ -17,9 +17,10 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
 from deeprubin_spark.kernels.measurements import Pieces, compacted
-from deeprubin_spark.preprocessing.objects import KEY_FIELDS, by_object, runs_of, versions
+from deeprubin_spark.preprocessing.objects import Batches, by_object, runs_of, versions
 from deeprubin_spark.schemas import LIGHTCURVE_BASE
 from deeprubin_spark.schemas.lightcurves import POINT
+from deeprubin_spark.schemas.packed_points import packed, point_columns
 
 _POINTS = LIGHTCURVE_BASE.column("points")
 _WHERE = ("ra", "dec", "healpix")
@@ -57,9 +58,13 @@ def nights_to_rebuild(alert_nights: Sequence[dt.date], base: DataFrame, nights: 
 
 def before(base: DataFrame, first: dt.date) -> DataFrame:
     """The base without what was known from `first` on."""
-    rows = base.withColumn("points", F.expr(f"filter(points, p -> p.known_night < DATE'{first.isoformat()}')"))
-    latest = F.array_max("points.known_night")
-    return LIGHTCURVE_BASE.select(rows.where("size(points) > 0").withColumn("last_night", latest)).sortWithinPartitions("healpix")
+    day = (first - _DAY_ZERO).days
+
+    def rows_of(batches: Batches) -> Batches:
+        for rows in batches:
+            yield _rows_before(rows, day)
+
+    return LIGHTCURVE_BASE.select(base.mapInArrow(rows_of, LIGHTCURVE_BASE.spark_schema())).sortWithinPartitions("healpix")
 
 
 def holds(base: DataFrame, nights: Sequence[dt.date]) -> bool:
@@ -81,13 +86,28 @@ def _folded_rows(parts: pa.RecordBatch, replaced: np.ndarray) -> pa.RecordBatch:
     points = arrow.records(parts.column("points"))
     offsets = arrow.offsets(parts.column("points"))
     is_folded = parts.column("is_folded").to_numpy(zero_copy_only=False).astype(bool)
-    chosen = compacted(
-        versions({name: points[name] for name in KEY_FIELDS}), Pieces(begins, offsets[:-1], offsets[1:], is_folded), replaced
-    )
+    chosen = compacted(versions(packed(points)), Pieces(begins, offsets[:-1], offsets[1:], is_folded), replaced)
     taken = pa.array(chosen.rows)
     latest = pa.array(begins[1:] - 1)
     columns = {name: parts.column(name).take(latest) for name in ("survey", "object_id", *_WHERE, "last_night")}
-    columns["points"] = arrow.lists_of_records({c.name: points[c.name].take(taken) for c in POINT}, chosen.offsets, _POINTS.arrow_type())
+    return _base_rows(columns, {c.name: points[c.name].take(taken) for c in POINT}, chosen.offsets)
+
+
+def _rows_before(base: pa.RecordBatch, day: int) -> pa.RecordBatch:
+    """Base rows with their points known before a day (since 1970)."""
+    points, offsets = arrow.records(base.column("points")), arrow.offsets(base.column("points"))
+    known = arrow.days(points["known_night"])
+    kept = known < day
+    kept_offsets = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))[offsets]
+    latest = np.zeros(base.num_rows, np.int32)
+    np.maximum.at(latest, np.repeat(np.arange(base.num_rows), np.diff(kept_offsets)), known[kept])
+    columns = {name: base.column(name) for name in ("survey", "object_id", *_WHERE)} | {"last_night": pa.array(latest).cast(pa.date32())}
+    return _base_rows(columns, {c.name: points[c.name].filter(pa.array(kept)) for c in POINT}, kept_offsets)
+
+
+def _base_rows(columns: dict[str, pa.Array], points: dict[str, pa.Array], offsets: np.ndarray) -> pa.RecordBatch:
+    """lightcurve_base rows; those without points are left out."""
+    columns |= point_columns(points, offsets, _POINTS)
     schema = LIGHTCURVE_BASE.arrow_schema()
     rows = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
     return rows.filter(pc.greater(pc.list_value_length(rows.column("points")), 0))

@@ -18,7 +18,8 @@ from pyspark.sql import functions as F
 from deeprubin_spark import arrow
 from deeprubin_spark.kernels import sky
 from deeprubin_spark.kernels.measurements import Chosen, Pieces, known_on
-from deeprubin_spark.preprocessing.objects import KEY_FIELDS, versions
+from deeprubin_spark.preprocessing.objects import versions
+from deeprubin_spark.schemas.packed_points import PACKED, Records, unpacked
 
 _PATCH_ORDER = 4  # HEALPix order of the patches of sky that are read: 3.7 deg, so no object leaves its patch and the ones around it
 _DAY_ZERO = dt.date(1970, 1, 1)
@@ -26,16 +27,15 @@ _MOST_RANGES = 8  # of pixels that are asked for: Delta judges each file by all 
 EARLIER = "earlier_"  # what the history's columns are called
 
 
-def with_history(touched: DataFrame, segments: DataFrame, base: DataFrame, carried: Sequence[str], fields: Sequence[str]) -> DataFrame:
+def with_history(touched: DataFrame, segments: DataFrame, base: DataFrame, carried: Sequence[str]) -> DataFrame:
     """Each `touched` segment row, once for every older part of its object there is; all frames of one survey.
 
-    Columns: object_id, night, `carried`, and of tonight's points and, called `earlier_...`, of the older part's: each of `fields` as an array, NULL
-    where there is no older part, and `earlier_is_folded`. Rows of an object stand together.
+    Columns: object_id, night, `carried`, tonight's points as `packed`, those of the older part as `earlier_packed`, NULL where there is none, and
+    `earlier_is_folded`. Rows of an object stand together.
     """
-    arrays = [F.col(f"points.{name}").alias(name) for name in fields]
-    tonight = touched.select("object_id", "night", *carried, *arrays)
+    tonight = touched.select("object_id", "night", *carried, PACKED.name)
     sky_read = _patches_of(touched)
-    older = _parts(segments, fields, F.col("night"), folded=False).unionByName(_parts(base, fields, F.lit(_DAY_ZERO), folded=True))
+    older = _parts(segments, F.col("night"), F.lit(False)).unionByName(_parts(base, F.lit(_DAY_ZERO), F.lit(True)))
     older = older.where(sky_read).drop("healpix")
     is_older = (tonight["object_id"] == older[f"{EARLIER}object_id"]) & (older[f"{EARLIER}night"] < tonight["night"])
     joined = tonight.join(older.hint("merge"), is_older, "left").drop(f"{EARLIER}object_id", f"{EARLIER}night")
@@ -47,17 +47,18 @@ def unfolded_nights(segments: DataFrame) -> list[dt.date]:
     return [row["night"] for row in segments.select("night").distinct().orderBy("night").collect()]
 
 
-def light_curves(batch: pa.RecordBatch, unfolded: Sequence[dt.date], fields: Sequence[str]) -> tuple[pa.Array, dict[str, pa.Array], Chosen]:
+def light_curves(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> tuple[pa.Array, Records, Chosen]:
     """`with_history` rows of whole objects to light curves as known on each row's night.
 
-    Returns the (B,) rows of the batch that stand for an object and night, the flat fields of all versions of all points, and which of them are
-    the B light curves.
+    Returns the (B,) rows of the batch that stand for an object and night, all versions of all points (N,), and which of them are the B light curves.
     """
     first, rows_of, offsets = _touched_rows(batch)
-    tonight, older = arrow.offsets(batch.column(fields[0])), arrow.offsets(batch.column(EARLIER + fields[0]))
-    flat = {name: pa.concat_arrays([batch.column(name).flatten(), batch.column(EARLIER + name).flatten()]) for name in fields}
-    shift = int(tonight[-1])
-    is_folded = batch.column(f"{EARLIER}is_folded").fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
+    of_night, tonight = unpacked(batch.column(PACKED.name), 0)
+    is_folded = batch.column(f"{EARLIER}is_folded")
+    of_history, older = unpacked(batch.column(EARLIER + PACKED.name), is_folded.null_count)
+    points = np.concatenate([of_night, of_history])
+    shift = len(of_night)
+    is_folded = is_folded.fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
     # Tonight's points stand in every row of the object; they are taken from the first.
     of_object = np.repeat(np.arange(len(first)), np.diff(offsets))
     order = np.concatenate([np.arange(len(first)), of_object]).argsort(kind="stable")
@@ -69,7 +70,7 @@ def light_curves(batch: pa.RecordBatch, unfolded: Sequence[dt.date], fields: Seq
     )
     nights = arrow.days(batch.column("night"))[first]
     unfolded_days = np.array([(night - _DAY_ZERO).days for night in unfolded], np.int32)
-    return pa.array(first), flat, known_on(versions({name: flat[name] for name in KEY_FIELDS}), pieces, nights, unfolded_days)
+    return pa.array(first), points, known_on(versions(points), pieces, nights, unfolded_days)
 
 
 def _touched_rows(batch: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -83,10 +84,9 @@ def _touched_rows(batch: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.
     return rows[begins], rows, np.concatenate((begins, [len(rows)])).astype(np.int64)
 
 
-def _parts(rows: DataFrame, fields: Sequence[str], night: Column, *, folded: bool) -> DataFrame:
-    arrays = [F.col(f"points.{name}").alias(EARLIER + name) for name in fields]
-    about = [F.col("object_id").alias(f"{EARLIER}object_id"), night.alias(f"{EARLIER}night"), F.lit(folded).alias(f"{EARLIER}is_folded")]
-    return rows.select("healpix", *about, *arrays)
+def _parts(rows: DataFrame, night: Column, is_folded: Column) -> DataFrame:
+    columns = {"object_id": F.col("object_id"), "night": night, "is_folded": is_folded, PACKED.name: F.col(PACKED.name)}
+    return rows.select("healpix", *(column.alias(EARLIER + name) for name, column in columns.items()))
 
 
 def _patches_of(touched: DataFrame) -> Column:

@@ -9,14 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from deeprubin_spark import arrow
-from deeprubin_spark.bands import BAND_NAMES
-from deeprubin_spark.kernels.measurements import KINDS, NO_SOURCE, Versions
+from deeprubin_spark.kernels.measurements import Versions
+from deeprubin_spark.schemas.packed_points import Records
 
 Batches = Iterable[pa.RecordBatch]
-
-# What of a point the rule looks at, and in which order `versions` takes it.
-KEY_FIELDS = ("exposure_mjd", "band", "kind", "source_id", "packet_id", "known_night", "rb")
 
 
 def whole_objects(batches: Batches, key: str) -> Batches:
@@ -54,16 +50,16 @@ def runs_of(columns: Sequence[pa.Array]) -> NDArray[np.int64]:
     return np.concatenate(([0], np.flatnonzero(differs) + 1, [n_rows])).astype(np.int64) if n_rows else np.zeros(1, np.int64)
 
 
-def versions(fields: dict[str, pa.Array]) -> Versions:
-    """What the rule looks at of the flat `KEY_FIELDS` of points."""
+def versions(points: Records) -> Versions:
+    """What the rule looks at of points (N,)."""
     return Versions(
-        exposure=arrow.floats(fields["exposure_mjd"]),
-        band=arrow.codes(fields["band"], BAND_NAMES),
-        kind=arrow.codes(fields["kind"], KINDS),
-        source=arrow.longs(fields["source_id"], NO_SOURCE),
-        packet=arrow.longs(fields["packet_id"], NO_SOURCE),
-        known_night=arrow.days(fields["known_night"]),
-        rb=arrow.floats(fields["rb"]),
+        exposure=np.ascontiguousarray(points["exposure_mjd"]),
+        band=np.ascontiguousarray(points["band"]),
+        kind=np.ascontiguousarray(points["kind"]),
+        source=np.ascontiguousarray(points["source_id"]),
+        packet=np.ascontiguousarray(points["packet_id"]),
+        known_night=np.ascontiguousarray(points["known_night"]),
+        rb=points["rb"].astype(np.float64),
     )
 
 

@@ -20,6 +20,7 @@ from deeprubin_spark.bands import ZTF_FILTER_IDS
 from deeprubin_spark.kernels import nights, photometry, sky
 from deeprubin_spark.preprocessing.objects import by_object, runs_of
 from deeprubin_spark.schemas import LIGHTCURVE_SEGMENTS
+from deeprubin_spark.schemas.packed_points import point_columns
 from deeprubin_spark.settings import LightCurveSettings
 
 _MAX_FILTER_ID = max(ZTF_FILTER_IDS)
@@ -92,7 +93,7 @@ def _segment_rows(alerts: pa.RecordBatch, settings: LightCurveSettings, programi
         "ss_distance": ss_distance,
         "star_score": of_latest["sgscore1"],
         "star_distance": of_latest["distpsnr1"],
-        "points": arrow.lists_of_records(points, offsets, _POINTS.arrow_type()),
+        **point_columns(points, offsets, _POINTS),
     }
     schema = LIGHTCURVE_SEGMENTS.arrow_schema()
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)

@@ -1,6 +1,7 @@
 """Light curves: one segment per object and night, older ones folded into a base, and the view that joins them."""
 
 from deeprubin_spark.schemas.contract import Column, Table
+from deeprubin_spark.schemas.packed_points import PACKED
 
 # One measurement, as one packet told it. A limit has no flux; forced photometry has no source_id.
 POINT: tuple[Column, ...] = (
@@ -49,7 +50,7 @@ _OBJECT = (
 LIGHTCURVE_SEGMENTS = Table(
     "lightcurve_segments",
     doc="All points in an object's packets of one night: a pure function of that night's alerts.",
-    version=1,
+    version=2,
     key=("survey", "object_id", "night"),
     partition_by=("survey", "night"),
     columns=(
@@ -64,6 +65,7 @@ LIGHTCURVE_SEGMENTS = Table(
         Column("star_score", "float", unit="1", doc="Star (1) or galaxy (0) score of the nearest PS1 source (sgscore1), latest alert"),
         Column("star_distance", "float", unit="arcsec", doc="Distance to that source (distpsnr1), latest alert"),
         Column("points", "array<struct>", fields=POINT, doc="Every version of every point, sorted by time", required=True),
+        PACKED,
     ),
     checks={"has points": "size(points) > 0"},
 )
@@ -71,7 +73,7 @@ LIGHTCURVE_SEGMENTS = Table(
 LIGHTCURVE_BASE = Table(
     "lightcurve_base",
     doc="Older segments folded together, one row per object, sorted by healpix.",
-    version=2,
+    version=3,
     key=("survey", "object_id"),
     partition_by=("survey",),
     columns=(
@@ -81,6 +83,7 @@ LIGHTCURVE_BASE = Table(
         Column(
             "points", "array<struct>", fields=POINT, doc="The versions of their points that some night can need, by time", required=True
         ),
+        PACKED,
     ),
 )
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from deeprubin_spark import arrow
 from deeprubin_spark.kernels.sky import healpix
 from deeprubin_spark.preprocessing.history import light_curves, unfolded_nights, with_history
-from deeprubin_spark.preprocessing.objects import KEY_FIELDS, by_object
-from deeprubin_spark.schemas import FEATURES, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
+from deeprubin_spark.preprocessing.objects import by_object
+from deeprubin_spark.schemas import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.contract import Table
+from deeprubin_spark.schemas.packed_points import RECORD, point_columns
 from tests.perf.clock import cheapest, process_tree_seconds
 from tests.perf.rows import Measured, Row
 from tests.perf.workplace import Workplace
@@ -29,7 +29,7 @@ N_KNOWN, N_TOUCHED = 40_000, 20_000
 NIGHT = dt.date(2018, 11, 29)
 EARLIER = (dt.date(2018, 11, 20), dt.date(2018, 11, 26))
 FOLDED = dt.date(2018, 11, 10)
-FIELDS = tuple(dict.fromkeys((*KEY_FIELDS, *(c.name for c in FEATURES.column("points").fields))))
+FIELDS = RECORD.names
 _CARRIED = ("survey", "ra", "dec", "rb_max")
 _N_BASE, _N_SEGMENT = 40, 15
 _ID_STEP = 100_000
@@ -41,7 +41,7 @@ def join(place: Workplace) -> Measured:
     """All parts of an object side by side, without the rule that chooses among them."""
     segments, base = _tables(place)
     touched = segments.where(F.col("night") == F.lit(NIGHT))
-    ours = cheapest(lambda: _consume(with_history(touched, segments, base, _CARRIED, FIELDS)), N_TOUCHED, process_tree_seconds)
+    ours = cheapest(lambda: _consume(with_history(touched, segments, base, _CARRIED)), N_TOUCHED, process_tree_seconds)
     theirs = cheapest(lambda: _consume(_collected(touched, segments, base)), N_TOUCHED, process_tree_seconds)
     return Measured(ours, N_TOUCHED, theirs)
 
@@ -53,11 +53,11 @@ def join_and_rule(place: Workplace) -> Measured:
     unfolded = unfolded_nights(segments)
 
     def counted(batch: pa.RecordBatch) -> pa.RecordBatch:
-        rows, _, chosen = light_curves(batch, unfolded, FIELDS)
+        rows, _, chosen = light_curves(batch, unfolded)
         return pa.record_batch({"objects": [len(rows)], "points": [len(chosen.rows)]})
 
     def work() -> None:
-        joined = with_history(touched, segments, base, _CARRIED, FIELDS)
+        joined = with_history(touched, segments, base, _CARRIED)
         found = joined.mapInArrow(by_object(counted, "object_id"), "objects long, points long").agg(F.sum("objects").alias("n")).first()
         assert found is not None and found["n"] == N_TOUCHED, found
 
@@ -108,7 +108,7 @@ def _write(folder: Path, table: Table, numbers: Numbers, night: dt.date, n: int)
         "dec": dec[order],
         "healpix": pixels[order],
         "n_alerts": np.ones(len(numbers), np.int32),
-        "points": _points(numbers[order], night, n),
+        **_points(numbers[order], night, n),
     }
     schema = table.arrow_schema()
     columns = [pa.array(values[f.name], f.type) if f.name in values else pa.nulls(len(numbers), f.type) for f in schema]
@@ -117,7 +117,7 @@ def _write(folder: Path, table: Table, numbers: Numbers, night: dt.date, n: int)
     pq.write_table(made, folder / table.name / f"{night}.parquet", compression="zstd", row_group_size=5000)
 
 
-def _points(numbers: Numbers, night: dt.date, n: int) -> pa.ListArray:
+def _points(numbers: Numbers, night: dt.date, n: int) -> dict[str, pa.Array]:
     """Detections of a hash's flux: no two alike, and the same one in every part that holds it."""
     number, day = np.repeat(numbers, n), np.tile(np.arange(-2 * (n - 1), 1, 2), len(numbers)) + (night - _MJD_ZERO).days
     jitter = np.modf(np.abs(np.sin(number * 12.9898 + day * 78.233)) * 43758.5453)[0]
@@ -133,9 +133,10 @@ def _points(numbers: Numbers, night: dt.date, n: int) -> pa.ListArray:
         "flux_err_njy": 2e3 + 1e3 * jitter,
         "rb": jitter.astype(np.float32),
     }
-    record = LIGHTCURVE_BASE.column("points").arrow_type().value_type
+    column = LIGHTCURVE_BASE.column("points")
+    record = column.arrow_type().value_type
     fields = {f.name: pa.array(values[f.name], f.type) if f.name in values else pa.nulls(len(day), f.type) for f in record}
-    return arrow.lists_of_records(fields, np.arange(0, len(day) + 1, n), LIGHTCURVE_BASE.column("points").arrow_type())
+    return point_columns(fields, np.arange(0, len(day) + 1, n), column)
 
 
 ROWS = (

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
+from deeprubin_spark.bands import BAND_NAMES
+from deeprubin_spark.errors import ContractError
+from deeprubin_spark.kernels.measurements import KINDS, NO_SOURCE
 from deeprubin_spark.preprocessing import folding, history
 from deeprubin_spark.preprocessing.light_curves import light_curves
 from deeprubin_spark.preprocessing.objects import whole_objects
 from deeprubin_spark.schemas import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.lightcurves import POINT
+from deeprubin_spark.schemas.packed_points import RECORD, packed_rows
 from tests.plain_light_curve import plain_rule, sort_key
 
 FIRST = dt.date(2020, 1, 1)
@@ -58,6 +62,7 @@ def segment_frame(spark, rows: list[dict]):
     for row in rows:
         values = dict.fromkeys(LIGHTCURVE_SEGMENTS.names) | shared | row
         values["points"] = [tuple(p[name] for name in NAMES) for p in row["points"]]
+        values["packed"] = packed_rows(values["points"], LIGHTCURVE_SEGMENTS.column("points"))
         tuples.append(tuple(values[name] for name in LIGHTCURVE_SEGMENTS.names))
     return spark.createDataFrame(tuples, LIGHTCURVE_SEGMENTS.spark_schema())
 
@@ -88,13 +93,20 @@ def test_the_view_follows_the_rule(spark, rows):
     assert curves_of(light_curves(segment_frame(spark, rows), empty_base(spark))) == expected(rows, NIGHTS[-1])
 
 
+def of_record(record: np.void) -> dict:
+    """A packed point as the table has it; what is not packed is NULL in these points."""
+    values = {name: None if record[name] == NO_SOURCE or record[name] != record[name] else record[name].item() for name in RECORD.names}
+    values |= {"band": BAND_NAMES[record["band"]], "kind": KINDS[record["kind"]]}
+    return dict.fromkeys(NAMES) | values | {"known_night": dt.date(1970, 1, 1) + dt.timedelta(days=int(record["known_night"]))}
+
+
 def compiled(segments, base, touched) -> dict[tuple, list[dict]]:
     """The light curve of each touched object and night by the night's own pass, as the view gives it."""
-    joined = history.with_history(touched, segments, base, (), NAMES)
+    joined = history.with_history(touched, segments, base, ())
     found = {}
     for batch in whole_objects(joined.toArrow().to_batches(max_chunksize=7), "object_id"):
-        first, flat, chosen = history.light_curves(batch, history.unfolded_nights(segments), NAMES)
-        points = [dict(zip(NAMES, values, strict=True)) for values in zip(*(flat[name].to_pylist() for name in NAMES), strict=True)]
+        first, records, chosen = history.light_curves(batch, history.unfolded_nights(segments))
+        points = [of_record(record) for record in records]
         for b, row in enumerate(first.to_pylist()):
             rows = slice(chosen.offsets[b], chosen.offsets[b + 1])
             curve = [
@@ -178,3 +190,10 @@ def test_the_base_keeps_no_version_that_no_night_can_need(spark, rows):
 
 def _identity(p: dict) -> tuple:
     return (p["kind"], p["exposure_mjd"], p["band"], p["source_id"] or -1)
+
+
+def test_rows_of_an_older_contract_are_refused(spark, rows):
+    """Without packed points their history would silently be missing."""
+    old = segment_frame(spark, rows).withColumn("packed", F.lit(None).cast("binary"))
+    with pytest.raises(ContractError, match="no packed points, as before contract 2; run build_lightcurves"):
+        compiled(old, empty_base(spark), old.where(F.col("night") == NIGHTS[4]))
