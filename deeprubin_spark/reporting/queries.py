@@ -76,7 +76,7 @@ OBJECTS = Query(
     "Alerts kept, objects they belong to, and objects without an earlier detection in their packets",
     """
 SELECT night, count(*) AS objects, sum(n_alerts) AS alerts,
-       count_if(size(array_distinct(transform(filter(points, p -> p.kind = 'detection'), p -> p.exposure_mjd))) <= n_alerts) AS first_seen
+       count_if(size(array_except(points.source_id, array(CAST(NULL AS BIGINT)))) <= n_alerts) AS first_seen
 FROM {lightcurve_segments}
 WHERE survey = :survey AND night BETWEEN :first AND :last
 GROUP BY night
