@@ -80,10 +80,19 @@ def bytes_in(column: Column) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]
 
 
-def matrix_rows(values: NDArray[np.floating]) -> pa.ListArray:
-    """(B, K) floats as a column of B lists of K float32."""
-    n_rows, n_columns = values.shape
-    return lists(pa.array(values.ravel(), pa.float32()), np.arange(n_rows + 1, dtype=np.int64) * n_columns)
+def matrix_bytes(values: NDArray[np.floating], is_there: NDArray[np.bool_]) -> pa.BinaryArray:
+    """(B, K) floats as a column of B times K float32, little-endian; NULL where `is_there` (B,) is false."""
+    rows = np.ascontiguousarray(values[is_there], "<f4")
+    ends = np.concatenate(([0], np.cumsum(is_there, dtype=np.int64))) * rows.itemsize * values.shape[1]
+    return pa.Array.from_buffers(pa.binary(), len(is_there), [_bits(is_there), pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(rows)])
+
+
+def matrix_in(column: Column) -> NDArray[np.float32]:
+    """The rows of a column that `matrix_bytes` made, NULLs left out: (B, K)."""
+    flat = _one_chunk(column)
+    data, _ = bytes_in(flat)
+    n_rows = len(flat) - flat.null_count
+    return data.view("<f4").reshape(n_rows, -1) if n_rows else np.zeros((0, 0), np.float32)
 
 
 def codes(column: Column, names: Sequence[str]) -> NDArray[np.int8]:

@@ -13,24 +13,22 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
-from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels import light_curve_features as kernel
 from deeprubin_spark.kernels.light_curves import FloatArray
 from deeprubin_spark.kernels.light_curves import light_curves as light_curves_of
-from deeprubin_spark.kernels.measurements import DETECTION, FORCED, KINDS, LIMIT
+from deeprubin_spark.kernels.measurements import DETECTION, FORCED, LIMIT
 from deeprubin_spark.kernels.observations import Context, History, Observations
 from deeprubin_spark.kernels.upper_limits import UpperLimits
 from deeprubin_spark.preprocessing.history import light_curves, unfolded_nights, with_history
 from deeprubin_spark.preprocessing.objects import by_object
 from deeprubin_spark.schemas import FEATURES
 from deeprubin_spark.schemas.features import FEATURE_SET
-from deeprubin_spark.schemas.packed_points import Records
+from deeprubin_spark.schemas.packed_points import Records, model_points
 
 _CARRIED = ("survey", "ra", "dec", "rb_max", "drb_max", "ss_name", "ss_distance")
 _CONTEXT = ("star_score", "star_distance")
 PERIODS = tuple(feature.name for feature in kernel.FEATURES if feature.group == "period")
 _CACHED = tuple(f"earlier_{name}" for name in PERIODS)
-_BANDS, _KINDS = pa.array(BAND_NAMES, pa.string()), pa.array(KINDS, pa.string())
 
 
 def features(segments: DataFrame, base: DataFrame, touched: DataFrame, earlier: DataFrame) -> DataFrame:
@@ -76,9 +74,9 @@ def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.Reco
         "n_detections": pa.array(np.diff(observations.curves.offsets), pa.int32()),
         "n_limits": pa.array(np.diff(observations.limits.offsets), pa.int32()),
         "t_ref_mjd": arrow.nullable(np.where(is_ok, found.t_ref_mjd, np.nan), pa.float64()),
-        "grid_time": _where(is_ok, arrow.matrix_rows(found.grid_time)),
-        "grid_mean": _where(is_ok, arrow.matrix_rows(found.grid_mean.reshape(n_rows, -1))),
-        "grid_sd": _where(is_ok, arrow.matrix_rows(found.grid_sd.reshape(n_rows, -1))),
+        "grid_time": arrow.matrix_bytes(found.grid_time, is_ok),
+        "grid_mean": arrow.matrix_bytes(found.grid_mean.reshape(n_rows, -1), is_ok),
+        "grid_sd": arrow.matrix_bytes(found.grid_sd.reshape(n_rows, -1), is_ok),
         "points": _latest(points, offsets),
     }
     schema = FEATURES.arrow_schema()
@@ -115,17 +113,9 @@ def _offsets_of(chosen: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArra
     return np.asarray(before[offsets], np.int64)
 
 
-def _latest(points: Records, offsets: NDArray[np.int64]) -> pa.ListArray:
+def _latest(points: Records, offsets: NDArray[np.int64]) -> pa.BinaryArray:
     """The last MAX_POINTS points of each object."""
     keep_from = np.maximum(offsets[:-1], offsets[1:] - kernel.MAX_POINTS)
     position = np.arange(offsets[-1])
     kept = position >= np.repeat(keep_from, np.diff(offsets))
-    points = points[kept]
-    fields = {name: arrow.nullable(points[name], pa.float32()) for name in ("flux_njy", "flux_err_njy", "limit_njy")}
-    fields |= {"mjd": pa.array(np.ascontiguousarray(points["mjd"])), "band": _BANDS.take(pa.array(points["band"]))}
-    fields["kind"] = _KINDS.take(pa.array(points["kind"]))
-    return arrow.lists_of_records(fields, _offsets_of(kept, offsets), FEATURES.column("points").arrow_type())
-
-
-def _where(is_ok: NDArray[np.bool_], rows: pa.ListArray) -> pa.Array:
-    return pc.if_else(pa.array(is_ok), rows, pa.scalar(None, rows.type))
+    return model_points(points[kept], _offsets_of(kept, offsets))

@@ -1,4 +1,7 @@
-"""What models read: feature values, the Gaussian process on a grid, and the points themselves."""
+"""What models read: feature values, the Gaussian process on a grid, and the points themselves.
+
+Models read whole rows of numbers, so these are bytes that numpy takes as they are; the view `lightcurves` and the UDF `gp_interpolate` have them for SQL.
+"""
 
 from deeprubin_spark.kernels.feature_catalogue import FEATURES as LIGHT_CURVE_FEATURES
 from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
@@ -10,7 +13,7 @@ GRID_BANDS: tuple[str, ...] = ZTF_GR.bands
 FEATURES = Table(
     "features",
     doc="Features of the objects that a night touched, from points known by that night; formulas and sources are in features.md.",
-    version=2,
+    version=3,
     key=("survey", "object_id", "night", "feature_set"),
     partition_by=("survey", "night"),
     columns=(
@@ -29,21 +32,11 @@ FEATURES = Table(
         Column("ss_distance", "float", unit="arcsec", doc="Its distance"),
         *(Column(f.name, "float", unit=f.unit, doc=f.doc) for f in LIGHT_CURVE_FEATURES),
         Column("t_ref_mjd", "double", unit="d", doc="Time zero of the grid: peak of the posterior mean, MJD UTC"),
-        Column("grid_time", "array<float>", unit="d", doc="64 times relative to t_ref_mjd"),
-        Column("grid_mean", "array<float>", unit="nJy", doc="Posterior mean at those times: 64 values in g, then 64 in r"),
-        Column("grid_sd", "array<float>", unit="nJy", doc="Posterior standard deviation, same order"),
+        Column("grid_time", "binary", unit="d", doc="64 times relative to t_ref_mjd, float32 little-endian"),
         Column(
-            "points",
-            "array<struct>",
-            fields=(
-                Column("mjd", "double", unit="d", doc="Middle of the exposure, MJD UTC"),
-                Column("band", "string", doc="Passband"),
-                Column("kind", "string", doc="detection or limit"),
-                Column("flux_njy", "float", unit="nJy", doc="Signed difference flux; NULL for a limit"),
-                Column("flux_err_njy", "float", unit="nJy", doc="1-sigma error"),
-                Column("limit_njy", "float", unit="nJy", doc="5-sigma limit"),
-            ),
-            doc="The latest 256 points known by that night, sorted by time",
+            "grid_mean", "binary", unit="nJy", doc="Posterior mean at those times: 64 float32 in g, then 64 in r; as arrays: gp_interpolate"
         ),
+        Column("grid_sd", "binary", unit="nJy", doc="Posterior standard deviation, same order"),
+        Column("points", "binary", doc="The latest 256 points known by that night, by time: records of 22 bytes, schemas/packed_points.py"),
     ),
 )

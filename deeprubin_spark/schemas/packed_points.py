@@ -1,4 +1,4 @@
-"""The column `packed` of light-curve tables: an object's points once more, as a run of records of fixed length.
+"""The columns of bytes: an object's points as a run of records of fixed length, `packed` in light-curve tables and `points` in `features`.
 
 The night reads an object's whole history each time it is seen again. Spark takes an array of structs apart and puts it together again at every step,
 value by value; bytes it only copies. So each row holds its points twice: `points`, which SQL reads, and those of their fields that the night's passes
@@ -36,6 +36,11 @@ RECORD = np.dtype(
         ("kind", "i1"),
     ]
 )
+# Of `features`: what models read of a point.
+MODEL_RECORD = np.dtype(
+    [("mjd", "<f8"), ("flux_njy", "<f4"), ("flux_err_njy", "<f4"), ("limit_njy", "<f4"), ("band", "i1"), ("kind", "i1")]
+)
+_NAMES = ("mjd", "flux_njy", "flux_err_njy", "limit_njy", "band", "kind")
 PACKED = Column("packed", "binary", doc="The points again, as the night's passes read them: records of 66 bytes, schemas/packed_points.py")
 
 Records = NDArray[np.void]
@@ -62,6 +67,24 @@ def packed_rows(points: Sequence[tuple[Any, ...]], of: Column) -> bytes:
     """`packed` of one row whose points are given as tuples in the order of the fields `of` the column `points`."""
     records = [dict(zip((c.name for c in of.fields), point, strict=True)) for point in points]
     return packed(arrow.records(pa.array([records], of.arrow_type()))).tobytes()
+
+
+def model_points(points: Records, offsets: NDArray[np.int64]) -> pa.BinaryArray:
+    """The column `points` of `features`: (N,) `RECORD` and (B + 1,) offsets to B rows of `MODEL_RECORD`."""
+    records = np.empty(len(points), MODEL_RECORD)
+    for name in _NAMES:
+        records[name] = points[name]
+    return arrow.bytes_of(records, offsets)
+
+
+def model_point_rows(packed_points: bytes) -> list[dict[str, Any]]:
+    """One row of `points` of `features` as records with names; a missing number is None."""
+    rows = []
+    for record in np.frombuffer(packed_points, MODEL_RECORD).tolist():
+        row: dict[str, Any] = {name: None if value != value else value for name, value in zip(_NAMES, record, strict=True)}
+        row["band"], row["kind"] = BAND_NAMES[row["band"]], KINDS[row["kind"]]
+        rows.append(row)
+    return rows
 
 
 def unpacked(column: pa.Array, missing: int) -> tuple[Records, NDArray[np.int64]]:

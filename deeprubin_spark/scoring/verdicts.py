@@ -104,10 +104,9 @@ def _fitted_rows(batch: pa.RecordBatch, features: tuple[str, ...], is_fitted: ND
     fitted = batch.filter(pa.array(is_fitted))
     n_rows = fitted.num_rows
     values = np.stack([arrow.floats(fitted.column(name)) for name in features], axis=1)
-    grid = {name: arrow.floats(fitted.column(name).flatten()) for name in _GRID}
-    n_steps = len(grid["grid_time"]) // n_rows if n_rows else 0
-    bands = (n_rows, len(GRID_BANDS), n_steps)
-    return FeatureRows(values, grid["grid_time"].reshape(n_rows, n_steps), grid["grid_mean"].reshape(bands), grid["grid_sd"].reshape(bands))
+    time, mean, sd = (arrow.matrix_in(fitted.column(name)).astype(np.float64) for name in _GRID)
+    bands = (n_rows, len(GRID_BANDS), time.shape[1])
+    return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands))
 
 
 def _score_columns(

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from deeprubin_spark import arrow
 from deeprubin_spark.errors import DataGateError, NoInputError
 from deeprubin_spark.models.inputs import MODEL_FEATURES, FeatureRows
 from deeprubin_spark.runs import Run
@@ -34,7 +36,8 @@ from deeprubin_spark.settings import TrainingSettings
 
 GROUP_ROWS = 256  # about half a megabyte
 FOLD_PERCENT = {"train": 70, "validation": 15, "test": 15}
-COLUMNS = ("row", "label", "weight", "features", "grid_time", "grid_mean", "grid_sd")
+_GRIDS = ("grid_time", "grid_mean", "grid_sd")
+COLUMNS = ("row", "label", "weight", "features", *_GRIDS)
 _SIZES = {"features": len(MODEL_FEATURES), "grid_time": 64, "grid_mean": 128, "grid_sd": 128}
 _DONE = "export.json"
 
@@ -130,13 +133,24 @@ def labelled_rows(features: DataFrame, labels: DataFrame, settings: TrainingSett
     parent = F.split_part("object_id", F.lit("/"), F.lit(1))
     percent = F.pmod(F.xxhash64(F.lit(settings.seed), "parent"), F.lit(100))
     train, validation = FOLD_PERCENT["train"], FOLD_PERCENT["train"] + FOLD_PERCENT["validation"]
+    inputs = usable.select("object_id", parent.alias("parent"), F.array(*values).alias("features"), *_GRIDS)
+    lists = ", ".join(f"{name} array<float>" for name in ("features", *_GRIDS))
     return (
-        usable.select("object_id", parent.alias("parent"), F.array(*values).alias("features"), "grid_time", "grid_mean", "grid_sd")
+        inputs.mapInArrow(_with_lists, f"object_id string, parent string, {lists}")
         .join(F.broadcast(truth), "parent")
         .withColumn("label", F.element_at(class_index, F.col("class")).cast("int"))
         .withColumn("fold", F.when(percent < train, "train").when(percent < validation, "validation").otherwise("test"))
         .withColumn("weight", F.lit(1.0).cast("float"))
     )
+
+
+def _with_lists(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The grids of `features` as lists, which Petastorm reads."""
+    for batch in batches:
+        grids = {name: arrow.matrix_in(batch.column(name)) for name in _GRIDS}
+        columns = {name: arrow.lists(pa.array(grid.ravel()), np.arange(len(grid) + 1) * grid.shape[1]) for name, grid in grids.items()}
+        whole = {name: batch.column(name) for name in batch.schema.names} | columns
+        yield pa.RecordBatch.from_arrays(list(whole.values()), names=list(whole))
 
 
 def read_fold(made: Export, fold: str) -> Fold:

@@ -152,12 +152,12 @@ def _compare_process(name: str, row: dict[str, Any], seen: list[dict[str, Any]])
     wavelength = np.array([BANDS[band_index(p["band"])].wavelength for p in seen])
     share = row["gp_jitter_share"]
     process = twin.Process(row["gp_amplitude"], row["gp_timescale"], jitter=row["gp_amplitude"] * np.sqrt(share / (1.0 - share)))
-    grid = row["t_ref_mjd"] + np.array(row["grid_time"])
+    grid = row["t_ref_mjd"] + np.frombuffer(row["grid_time"], "<f4")
     query = np.tile(grid, len(_BANDS)), np.repeat([BANDS[band_index(band)].wavelength for band in _BANDS], len(grid))
     mean, variance, _ = twin.posterior(time, wavelength, flux, flux_err, process, *query)
-    off = np.abs(np.array(row["grid_mean"]) - mean).max() / np.abs(flux).max()
+    off = np.abs(np.frombuffer(row["grid_mean"], "<f4") - mean).max() / np.abs(flux).max()
     assert off < 1e-3, f"{name}: posterior mean off by {off:.1e} of the peak"
-    wrong = np.abs(np.array(row["grid_sd"]) / twin.widened(mean, variance, process) - 1.0).max()
+    wrong = np.abs(np.frombuffer(row["grid_sd"], "<f4") / twin.widened(mean, variance, process) - 1.0).max()
     assert wrong < 1e-2, f"{name}: posterior sd off by {wrong:.1e}"
 
 

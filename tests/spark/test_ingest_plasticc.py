@@ -148,7 +148,7 @@ def test_features_of_a_part_are_those_of_the_truncated_curve(spark, warehouse, m
         values = [found[name][kernel.FEATURE_NAMES[i]] for i in of_curve]
         values = np.array([np.nan if value is None else value for value in values], np.float32)
         np.testing.assert_array_equal(values, expected.values[0, of_curve].astype(np.float32))
-        np.testing.assert_array_equal(found[name]["grid_mean"], expected.grid_mean[0].ravel().astype(np.float32))
+        np.testing.assert_array_equal(np.frombuffer(found[name]["grid_mean"], "<f4"), expected.grid_mean[0].ravel().astype(np.float32))
 
 
 def test_the_job_run_twice_leaves_the_same_tables(spark, carried, tmp_path):

@@ -3,14 +3,18 @@
 import datetime as dt
 import re
 
+import numpy as np
 import pytest
 from deeprubin_spark.jobs import report_night
 
+from deeprubin_spark.bands import BAND_NAMES
+from deeprubin_spark.kernels.measurements import DETECTION
 from deeprubin_spark.reporting import gathering, queries
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import ANOMALIES, FEATURES, LABELS, LIGHTCURVE_SEGMENTS, QUARANTINE, RUNS, SCORES, TABLES
 from deeprubin_spark.schemas.features import FEATURE_SET
 from deeprubin_spark.schemas.lightcurves import POINT
+from deeprubin_spark.schemas.packed_points import MODEL_RECORD
 from deeprubin_spark.tables import Warehouse
 from tests.conftest import places, settings_at
 from tests.contract_rows import frame_of, record_of, row_of
@@ -38,8 +42,9 @@ def _segment(object_id, points, n_alerts=1, survey="ztf"):
     return row_of(LIGHTCURVE_SEGMENTS, **values)
 
 
-def _feature(object_id, status, n_detections, points=()):
-    grid = {"t_ref_mjd": 58451.0, "grid_time": [0.0] * 64, "grid_mean": [1e4] * 128, "grid_sd": [10.0] * 128} if status == "ok" else {}
+def _feature(object_id, status, n_detections, points=b""):
+    grids = {"grid_time": np.zeros(64, "<f4"), "grid_mean": np.full(128, 1e4, "<f4"), "grid_sd": np.full(128, 10.0, "<f4")}
+    grid = {"t_ref_mjd": 58451.0} | {name: values.tobytes() for name, values in grids.items()} if status == "ok" else {}
     values = {
         "survey": "ztf",
         "object_id": object_id,
@@ -48,7 +53,7 @@ def _feature(object_id, status, n_detections, points=()):
         "status": status,
         "n_detections": n_detections,
     }
-    return row_of(FEATURES, **values, points=list(points), **grid)
+    return row_of(FEATURES, **values, points=points, **grid)
 
 
 def _score(object_id, night=NIGHT, model="model-2", **values):
@@ -72,7 +77,7 @@ def _run(job, hour, nights=(NIGHT,), status="done", **counts):
 
 def _rows():
     scored = {"status": "scored", "class": "SNIa", "p_class": 0.6}
-    measured = record_of(_FIELDS["points"], mjd=58451.3, band="r", kind="detection", flux_njy=1e4, flux_err_njy=100.0)
+    measured = np.array((58451.3, 1e4, 100.0, np.nan, BAND_NAMES.index("r"), DETECTION), MODEL_RECORD).tobytes()
     why = record_of(_FIELDS["contributions"], feature="rise_time_g", value=3.0, share=0.5)
     old = _point(7, 11, -2e4, 58440.0)
     return [
@@ -87,7 +92,7 @@ def _rows():
         ),
         (
             FEATURES,
-            [_feature("ZTF<b>1", "ok", 2, [measured]), _feature("ZTF2", "too_few_points", 2), _feature("ZTF3", "too_few_points", 1)],
+            [_feature("ZTF<b>1", "ok", 2, measured), _feature("ZTF2", "too_few_points", 2), _feature("ZTF3", "too_few_points", 1)],
         ),
         (
             SCORES,

@@ -44,6 +44,10 @@ N_PARENTS = 140
 SMALL = ("training.epochs=2", "training.batch_size=16", "training.learning_rate=0.003", "training.processes=2")
 
 
+def as_bytes(values: np.ndarray) -> bytes:
+    return values.astype("<f4").tobytes()
+
+
 def feature_row(object_id: str, label: int, rng: np.random.Generator, **more):
     """A bump whose place tells the class."""
     time_of_grid = np.linspace(-30.0, 70.0, 64)
@@ -51,9 +55,9 @@ def feature_row(object_id: str, label: int, rng: np.random.Generator, **more):
     values = {name: float(rng.normal()) for name in MODEL_FEATURES if rng.uniform() > 0.05}
     told = {
         "survey": "plasticc", "object_id": object_id, "night": NIGHT, "feature_set": FEATURE_SET, "status": "ok", "n_detections": 9,
-        "grid_time": time_of_grid.tolist(),
-        "grid_mean": (np.tile(bump, 2) + rng.normal(size=128) * 500.0).tolist(),
-        "grid_sd": [500.0] * 128,
+        "grid_time": as_bytes(time_of_grid),
+        "grid_mean": as_bytes(np.tile(bump, 2) + rng.normal(size=128) * 500.0),
+        "grid_sd": as_bytes(np.full(128, 500.0)),
     }  # fmt: skip
     return row_of(FEATURES, **{**told, **values, **more})
 
