@@ -75,7 +75,7 @@ def _tally(rows: DataFrame) -> tuple[Tally, ...]:
         F.sum("members").alias("members"),
         F.sum(F.when(F.col("outcome") == "kept", F.col("rows") - 1).otherwise(0)).alias("copies"),
     )
-    return tuple(Tally(**row.asDict()) for row in counted.collect())
+    return tuple(Tally(**row.asDict()) for row in counted.collect())  # a row a night and outcome: bounded
 
 
 def _sum(tallies: Sequence[Tally], *outcomes: str) -> int:

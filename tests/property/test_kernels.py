@@ -21,13 +21,13 @@ Curve = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 @st.composite
 def curves(draw: st.DrawFn, min_points: int = 0) -> Curve:
-    """Times on a grid of 1/256 d over two years, with repeats; fluxes from strong to none; errors over a factor 100."""
+    """Times on a grid of 1/256 d over two years, with repeats; fluxes from strong to none, steps of 1e-6 nJy; errors over a factor 100."""
     n = draw(st.integers(min_points, 30))
     ticks = sorted(draw(st.lists(st.integers(0, 256 * 730), min_size=n, max_size=n)))
     band = draw(st.lists(st.sampled_from(OBSERVED_BANDS), min_size=n, max_size=n))
     flux = draw(st.lists(st.floats(-1e5, 1e5, allow_nan=False, allow_subnormal=False), min_size=n, max_size=n))
     flux_err = draw(st.lists(st.floats(10.0, 1000.0), min_size=n, max_size=n))
-    return 58000.0 + np.array(ticks, float) / 256.0, np.array(band, np.int8), np.array(flux, float), np.array(flux_err, float)
+    return 58000.0 + np.array(ticks, float) / 256.0, np.array(band, np.int8), np.round(flux, 6), np.array(flux_err, float)
 
 
 def together(batch: list[Curve]) -> Extracted:
