@@ -152,7 +152,7 @@ def _compare_process(name: str, row: dict[str, Any], seen: list[dict[str, Any]])
     wavelength = np.array([BANDS[band_index(p["band"])].wavelength for p in seen])
     share = row["gp_jitter_share"]
     process = twin.Process(row["gp_amplitude"], row["gp_timescale"], jitter=row["gp_amplitude"] * np.sqrt(share / (1.0 - share)))
-    grid = row["t_ref_mjd"] + np.frombuffer(row["grid_time"], "<f4")
+    grid = row["t_ref_mjd"] + np.frombuffer(row["grid_time"], "<f4").astype(np.float64)
     query = np.tile(grid, len(_BANDS)), np.repeat([BANDS[band_index(band)].wavelength for band in _BANDS], len(grid))
     mean, variance, _ = twin.posterior(time, wavelength, flux, flux_err, process, *query)
     off = np.abs(np.frombuffer(row["grid_mean"], "<f4") - mean).max() / np.abs(flux).max()
