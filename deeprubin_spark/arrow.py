@@ -66,6 +66,12 @@ def lists_of_records(fields: Mapping[str, Column], list_offsets: NDArray[np.int6
     return lists(pa.StructArray.from_arrays(flat, fields=wanted), list_offsets)
 
 
+def rows_of(columns: Mapping[str, Column], schema: pa.Schema, n_rows: int) -> pa.RecordBatch:
+    """Rows of a schema; a column that is not given is NULL."""
+    arrays = [columns[field.name] if field.name in columns else pa.nulls(n_rows, field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
 def bytes_of(records: NDArray[np.void], list_offsets: NDArray[np.int64]) -> pa.BinaryArray:
     """A binary column over the memory of records (N,): row i holds records list_offsets[i] to list_offsets[i + 1]."""
     ends = pa.py_buffer((list_offsets * records.itemsize).astype(np.int32))

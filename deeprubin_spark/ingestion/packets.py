@@ -220,22 +220,17 @@ def _narrow(columns: dict[str, pa.Array], judged: _Judgement) -> pa.RecordBatch:
     chosen = np.flatnonzero(judged.outcomes >= 0)
     found = {name: columns[name].take(pa.array(chosen)) for name in ("ordinal", "sequence", "night", "candid")}
     found["outcome"] = _OUTCOMES.take(pa.array(judged.outcomes[chosen]))
-    return pa.RecordBatch.from_arrays(
-        [found[f.name] if f.name in found else pa.nulls(len(chosen), f.type) for f in ROW_ARROW], schema=ROW_ARROW
-    )
+    return arrow.rows_of(found, ROW_ARROW, len(chosen))
 
 
 def _packed(columns: dict[str, pa.Array], kept: Flags) -> pa.RecordBatch:
     """One row that holds all kept alerts."""
-    arrays = [columns[f.name] if f.name in columns else pa.nulls(len(kept), f.type) for f in _ALERT_ARROW]
-    batch = pa.RecordBatch.from_arrays(arrays, schema=_ALERT_ARROW)
+    batch = arrow.rows_of(columns, _ALERT_ARROW, len(kept))
     if not kept.all():
         batch = batch.filter(pa.array(kept))
     packed = batch.serialize()
     alerts = pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(np.array([0, packed.size], np.int32)), packed])
-    return pa.RecordBatch.from_arrays(
-        [pa.array(["batch"]), *(pa.nulls(1, f.type) for f in ROW_ARROW if f.name not in ("outcome", "alerts")), alerts], schema=ROW_ARROW
-    )
+    return arrow.rows_of({"outcome": pa.array(["batch"]), "alerts": alerts}, ROW_ARROW, 1)
 
 
 def _light(rows: list[dict[str, Any]]) -> pa.RecordBatch:

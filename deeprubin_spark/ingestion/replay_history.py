@@ -208,10 +208,7 @@ def _list_offsets(row: IntArray, n_rows: int) -> IntArray:
 
 def _sorted(columns: dict[str, Any], table: Table) -> pa.RecordBatch:
     """The table's rows sorted by healpix; a column that is not given is NULL."""
-    schema = table.arrow_schema()
-    n_rows = len(columns["object_id"])
-    arrays = [columns[field.name] if field.name in columns else pa.nulls(n_rows, field.type) for field in schema]
-    rows = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    rows = arrow.rows_of(columns, table.arrow_schema(), len(columns["object_id"]))
     pixels = columns["healpix"].to_numpy()
     is_sorted = bool(np.all(pixels[1:] >= pixels[:-1]))  # as the objects' numbers are, unless two of them are closer than their errors
     return rows if is_sorted else rows.take(pa.array(np.argsort(pixels, kind="stable")))

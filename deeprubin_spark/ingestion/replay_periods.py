@@ -19,6 +19,7 @@ from deeprubin_spark.ingestion import replay_sky
 from deeprubin_spark.ingestion.replay_sky import IntArray, Sky
 from deeprubin_spark.kernels import counter_random as random
 from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
+from deeprubin_spark.kernels.light_curves import offsets_of_chosen
 from deeprubin_spark.kernels.measurements import DETECTION, KINDS, LIMIT
 from deeprubin_spark.kernels.nights import MJD_ZERO_DATE
 from deeprubin_spark.kernels.period_gate import due_nights
@@ -51,9 +52,9 @@ def feature_rows(on: Sky, base: pa.RecordBatch, first_day: int) -> pa.RecordBatc
     kind = arrow.codes(base.column("kind").flatten(), KINDS)
     known_day = arrow.days(base.column("known_night").flatten())
     offsets = arrow.offsets(base.column("kind"))
-    seen = np.concatenate(([0], np.cumsum(kind == DETECTION)))[offsets]
+    seen = offsets_of_chosen(kind == DETECTION, offsets)
     _, n_known = due_nights(seen, known_day[kind == DETECTION], first_day + replay_sky.CADENCE)
-    limits = np.concatenate(([0], np.cumsum(kind == LIMIT)))[offsets]
+    limits = offsets_of_chosen(kind == LIMIT, offsets)
     columns = {name: base.column(name) for name in ("survey", "object_id", "ra", "dec")} | {
         "night": pa.array(night.astype(np.int32)).cast(pa.date32()),
         "feature_set": pa.array([FEATURE_SET] * base.num_rows, pa.string()),
@@ -62,9 +63,7 @@ def feature_rows(on: Sky, base: pa.RecordBatch, first_day: int) -> pa.RecordBatc
         "n_limits": pa.array(np.diff(limits), pa.int32()),
         **_periods(on, base, n_known),
     }
-    schema = FEATURES.arrow_schema()
-    arrays = [columns[field.name] if field.name in columns else pa.nulls(base.num_rows, field.type) for field in schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return arrow.rows_of(columns, FEATURES.arrow_schema(), base.num_rows)
 
 
 def _observed(base: pa.RecordBatch, first_day: int) -> IntArray:

@@ -36,29 +36,6 @@ def scale_objects(offsets: Rows, flux: Floats, flux_err: Floats, scale: Floats) 
 
 
 @njit(cache=True, nogil=True)
-def _select(values: Floats, rank: int) -> float:
-    """The value that would stand at `rank` if values (n,) were sorted, which are put in another order (Hoare 1961)."""
-    low, high = 0, len(values) - 1
-    while low < high:
-        pivot, i, j = values[(low + high) // 2], low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i, j = i + 1, j - 1
-        if rank <= j:
-            high = j
-        elif rank >= i:
-            low = i
-        else:
-            break
-    return float(values[rank])
-
-
-@njit(cache=True, nogil=True)
 def _floor(mjd: Floats, gaps: Floats) -> float:
     """`timescale_floor`; gaps has room for n gaps."""
     n_gaps = 0
@@ -68,11 +45,7 @@ def _floor(mjd: Floats, gaps: Floats) -> float:
         n_gaps += gap > EPOCH_GAP
     if n_gaps == 0:
         return TIMESCALE_MIN
-    lower = _select(gaps[:n_gaps], (n_gaps - 1) // 2)
-    upper = gaps[n_gaps // 2]  # what is left behind the lower one is not less
-    for i in range(n_gaps // 2 + 1, n_gaps if n_gaps % 2 == 0 else 0):
-        upper = min(upper, gaps[i])
-    return float(min(max(lower + upper, TIMESCALE_MIN), FLOOR_MAX))
+    return float(min(max(2.0 * np.median(gaps[:n_gaps]), TIMESCALE_MIN), FLOOR_MAX))
 
 
 @njit(cache=True, nogil=True)

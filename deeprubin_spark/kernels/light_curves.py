@@ -68,11 +68,17 @@ def light_curves(
     )
 
 
+def offsets_of_chosen(chosen: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(B + 1,) offsets of the runs of rows after keeping only the `chosen` (N,) ones."""
+    before = np.concatenate((np.zeros(1, np.int64), np.cumsum(chosen, dtype=np.int64)))
+    return np.asarray(before[offsets], np.int64)
+
+
 def chosen_points(curves: LightCurves, chosen: NDArray[np.bool_]) -> LightCurves:
     """The chosen points (N,) of each object; an object may be left without."""
     if chosen.all():
         return curves
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(chosen)])[curves.offsets]
+    offsets = offsets_of_chosen(chosen, curves.offsets)
     return LightCurves(offsets, curves.mjd[chosen], curves.band[chosen], curves.flux[chosen], curves.flux_err[chosen])
 
 

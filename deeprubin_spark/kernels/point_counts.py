@@ -46,42 +46,6 @@ def point_statistics(curves: LightCurves) -> FloatArray:
 
 
 @njit(cache=True, nogil=True)
-def _select(values: FloatArray, rank: int) -> float:
-    """The value that would stand at `rank` if values (n,) were sorted, which are put in another order (Hoare 1961)."""
-    low, high = 0, len(values) - 1
-    while low < high:
-        pivot, i, j = values[(low + high) // 2], low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i, j = i + 1, j - 1
-        if rank <= j:
-            high = j
-        elif rank >= i:
-            low = i
-        else:
-            break
-    return float(values[rank])
-
-
-@njit(cache=True, nogil=True)
-def _middle(values: FloatArray) -> float:
-    """Median of values (n,), n > 0, which are put in another order."""
-    n = len(values)
-    lower = _select(values, (n - 1) // 2)
-    if n % 2 == 1:
-        return float(lower)
-    upper = values[n // 2]  # what is left behind the lower one is not less
-    for i in range(n // 2 + 1, n):
-        upper = min(upper, values[i])
-    return float(0.5 * (lower + upper))
-
-
-@njit(cache=True, nogil=True)
 def _most_points(offsets: Rows) -> int:
     """Points of the largest object."""
     most = 0
@@ -124,4 +88,4 @@ def _point_objects(offsets: Rows, mjd: FloatArray, flux: FloatArray, flux_err: F
         out[k, column + 3] = n_faded / n
         out[k, column + 4] = n_insignificant / n
         out[k, column + 5] = highest
-        out[k, column + 6] = _middle(size[:n])
+        out[k, column + 6] = np.median(size[:n])

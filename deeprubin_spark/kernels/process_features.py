@@ -157,64 +157,24 @@ def _grid_objects(
                 grid_mean[k, w, i], grid_sd[k, w, i], grid_slope[k, w, i] = mean[q, w], sd[q, w], slope[q, w]
 
 
-@njit(cache=True, nogil=True)
-def _select(values: FloatArray, rank: int) -> float:
-    """The value that would stand at `rank` if values (n,) were sorted, which are put in another order (Hoare 1961)."""
-    low, high = 0, len(values) - 1
-    while low < high:
-        pivot, i, j = values[(low + high) // 2], low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i, j = i + 1, j - 1
-        if rank <= j:
-            high = j
-        elif rank >= i:
-            low = i
-        else:
-            break
-    return float(values[rank])
-
-
-@njit(cache=True, nogil=True)
-def _middle(values: FloatArray) -> float:
-    """Median of values (n,), n > 0, which are put in another order."""
-    n = len(values)
-    lower = _select(values, (n - 1) // 2)
-    if n % 2 == 1:
-        return float(lower)
-    upper = values[n // 2]  # what is left behind the lower one is not less
-    for i in range(n // 2 + 1, n):
-        upper = min(upper, values[i])
-    return float(0.5 * (lower + upper))
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def _process_objects(
     offsets: Rows, flux_err: FloatArray, weights: FloatArray, parameters: FloatArray, out: FloatArray, column: int
 ) -> None:
     """`fill_process_statistics` of every object; parameters (B, 4): timescale (NaN: no fit), amplitude, jitter, log evidence."""
-    most = 0
-    for k in range(len(out)):
-        most = max(most, offsets[k + 1] - offsets[k])
-    errors = np.empty(most)
     for k in range(len(out)):
         n, first, chi2, log_errors, product = offsets[k + 1] - offsets[k], offsets[k], 0.0, 0.0, 1.0
         timescale, amplitude, jitter, log_evidence = parameters[k]
         if n == 0 or math.isnan(timescale):
             continue
+        errors = flux_err[first : first + n]
         for i in range(n):
-            errors[i] = flux_err[first + i]
             chi2 += ((errors[i] + jitter * (jitter / errors[i])) * weights[first + i]) ** 2
             product *= errors[i]
             if i % 4 == 3 or i == n - 1:  # a logarithm for four errors: their product stays a double for errors of 1e-75 to 1e75
                 log_errors += math.log(product)
                 product = 1.0
-        median = _middle(errors[:n])
+        median = np.median(errors)
         out[k, column], out[k, column + 1], out[k, column + 2] = timescale, amplitude, amplitude / median
         out[k, column + 3] = 1.0 / (1.0 + (amplitude / jitter) ** 2) if jitter > 0.0 else 0.0
         out[k, column + 4], out[k, column + 5] = -(log_evidence + log_errors) / n, chi2 / n

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
 from deeprubin_spark.kernels import light_curve_features as kernel
-from deeprubin_spark.kernels.light_curves import FloatArray
+from deeprubin_spark.kernels.light_curves import FloatArray, offsets_of_chosen
 from deeprubin_spark.kernels.light_curves import light_curves as light_curves_of
 from deeprubin_spark.kernels.measurements import DETECTION, FORCED, LIMIT
 from deeprubin_spark.kernels.observations import Context, History, Observations
@@ -59,7 +59,7 @@ def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.Reco
     points = every[chosen.rows]
     # Forced photometry is not used yet, and a second detection of one exposure is not a second measurement.
     is_used = (points["kind"] != FORCED) & ~chosen.same_exposure
-    offsets = _offsets_of(is_used, chosen.offsets)
+    offsets = offsets_of_chosen(is_used, chosen.offsets)
     points = _in_time(points[is_used], offsets)
     columns: dict[str, pa.Array] = {name: batch.column(name).take(rows) for name in ("object_id", "night", *_CARRIED, *_CONTEXT)}
     cached = np.stack([arrow.floats(batch.column(name).take(rows)) for name in _CACHED], axis=1)
@@ -90,8 +90,8 @@ def _observations(points: Records, offsets: NDArray[np.int64], columns: dict[str
     measured = (np.ascontiguousarray(seen[name]) for name in ("mjd", "band", "flux_njy", "flux_err_njy"))
     looked = (np.ascontiguousarray(limits[name]) for name in ("mjd", "band", "limit_njy"))
     return Observations(
-        light_curves_of(_offsets_of(is_seen, offsets), *measured),
-        UpperLimits(_offsets_of(is_limit, offsets), *looked),
+        light_curves_of(offsets_of_chosen(is_seen, offsets), *measured),
+        UpperLimits(offsets_of_chosen(is_limit, offsets), *looked),
         Context(*(arrow.floats(columns[name]) for name in ("ra", "dec", *_CONTEXT))),
         History(np.ascontiguousarray(seen["known_night"]), cached),
     )
@@ -107,15 +107,9 @@ def _in_time(points: Records, offsets: NDArray[np.int64]) -> Records:
     return points[np.lexsort((mjd, np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))))]
 
 
-def _offsets_of(chosen: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Offsets of the lists after keeping only the `chosen` rows."""
-    before = np.concatenate(([0], np.cumsum(chosen, dtype=np.int64)))
-    return np.asarray(before[offsets], np.int64)
-
-
 def _latest(points: Records, offsets: NDArray[np.int64]) -> pa.BinaryArray:
     """The last MAX_POINTS points of each object."""
     keep_from = np.maximum(offsets[:-1], offsets[1:] - kernel.MAX_POINTS)
     position = np.arange(offsets[-1])
     kept = position >= np.repeat(keep_from, np.diff(offsets))
-    return model_points(points[kept], _offsets_of(kept, offsets))
+    return model_points(points[kept], offsets_of_chosen(kept, offsets))

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
+from deeprubin_spark.kernels.light_curves import offsets_of_chosen
 from deeprubin_spark.kernels.measurements import Pieces, compacted
 from deeprubin_spark.preprocessing.objects import Batches, by_object, runs_of, versions
 from deeprubin_spark.schemas import LIGHTCURVE_BASE
@@ -98,7 +99,7 @@ def _rows_before(base: pa.RecordBatch, day: int) -> pa.RecordBatch:
     points, offsets = arrow.records(base.column("points")), arrow.offsets(base.column("points"))
     known = arrow.days(points["known_night"])
     kept = known < day
-    kept_offsets = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))[offsets]
+    kept_offsets = offsets_of_chosen(kept, offsets)
     latest = np.zeros(base.num_rows, np.int32)
     np.maximum.at(latest, np.repeat(np.arange(base.num_rows), np.diff(kept_offsets)), known[kept])
     columns = {name: base.column(name) for name in ("survey", "object_id", *_WHERE)} | {"last_night": pa.array(latest).cast(pa.date32())}

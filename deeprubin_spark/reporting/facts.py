@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from deeprubin_spark.schemas.features import GRID_COLUMNS
 from deeprubin_spark.schemas.packed_points import model_point_rows
 
 # The steps of a night in the order in which they run. Other jobs of `runs` (report_night, nightly) are no part of the page.
@@ -21,7 +22,6 @@ _COUNT_ORDER: tuple[str, ...] = (
     *("members", "alerts", "objects", "kept", "duplicates", "excluded", "quarantined", "other_night", "detections", "limits"),
     *("ok", "too_few_points", "fit_failed", "bad_input", "scored", "abstained", "ranked"),
 )
-_GRIDS = ("grid_time", "grid_mean", "grid_sd")
 _PLAIN = (
     *("rank", "object_id", "ra", "dec", "score", "explanation", "n_detections", "n_limits", "t_ref_mjd"),
     *("class_status", "class_reason", "p_class"),
@@ -225,7 +225,7 @@ def labelled_of(rows: Sequence[dict[str, Any]], model_version: str | None) -> tu
 
 def _strange(row: dict[str, Any]) -> Strange:
     plain: dict[str, Any] = {name: row[name] for name in _PLAIN} | {"class_name": row["class"]}
-    grids: dict[str, Any] = {name: tuple(np.frombuffer(row[name] or b"", "<f4").tolist()) for name in _GRIDS}
+    grids: dict[str, Any] = {name: tuple(np.frombuffer(row[name] or b"", "<f4").tolist()) for name in GRID_COLUMNS}
     points = tuple(model_point_rows(row["points"] or b""))
     return Strange(**plain, **grids, contributions=tuple(row["contributions"] or ()), points=points)
 

@@ -9,6 +9,7 @@ from deeprubin_spark.schemas.contract import Column, Table
 
 FEATURE_SET = ZTF_GR.name
 GRID_BANDS: tuple[str, ...] = ZTF_GR.bands
+GRID_COLUMNS = ("grid_time", "grid_mean", "grid_sd")
 
 FEATURES = Table(
     "features",

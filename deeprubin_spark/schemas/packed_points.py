@@ -40,7 +40,7 @@ RECORD = np.dtype(
 MODEL_RECORD = np.dtype(
     [("mjd", "<f8"), ("flux_njy", "<f4"), ("flux_err_njy", "<f4"), ("limit_njy", "<f4"), ("band", "i1"), ("kind", "i1")]
 )
-_NAMES = ("mjd", "flux_njy", "flux_err_njy", "limit_njy", "band", "kind")
+_NAMES = tuple(MODEL_RECORD.fields or ())
 PACKED = Column("packed", "binary", doc="The points again, as the night's passes read them: records of 66 bytes, schemas/packed_points.py")
 
 Records = NDArray[np.void]

@@ -16,14 +16,13 @@ from deeprubin_spark.models.inputs import FeatureRows
 from deeprubin_spark.models.published import PublishedModel
 from deeprubin_spark.schemas import ANOMALIES, SCORES
 from deeprubin_spark.schemas.contract import Column, Table
-from deeprubin_spark.schemas.features import GRID_BANDS
+from deeprubin_spark.schemas.features import GRID_BANDS, GRID_COLUMNS
 from deeprubin_spark.schemas.taxonomy import BRANCHES, branch_of
 from deeprubin_spark.scoring import gates
 from deeprubin_spark.settings import ScoringSettings
 
 _CARRIED = ("survey", "object_id", "night", "ra", "dec", "n_detections")
 _GATED = ("status", "n_detections", "rb_max", "drb_max", "ss_name", "ss_distance")
-_GRID = ("grid_time", "grid_mean", "grid_sd")
 _TOP_FEATURES = 5
 _CONTRIBUTIONS = ANOMALIES.column("contributions")
 
@@ -45,7 +44,7 @@ _VERDICT = Table(
 
 def verdicts(model: PublishedModel, settings: ScoringSettings) -> Callable[[DataFrame], DataFrame]:
     """`features` rows to one verdict each; `scores` and `anomalies` below take their columns from it."""
-    wanted = dict.fromkeys((*_CARRIED, *_GATED, *_GRID, *model.features))
+    wanted = dict.fromkeys((*_CARRIED, *_GATED, *GRID_COLUMNS, *model.features))
 
     def transform(features: DataFrame) -> DataFrame:
         return features.select(*wanted).mapInArrow(_judge(model, settings), _VERDICT.spark_schema())
@@ -104,7 +103,7 @@ def _fitted_rows(batch: pa.RecordBatch, features: tuple[str, ...], is_fitted: ND
     fitted = batch.filter(pa.array(is_fitted))
     n_rows = fitted.num_rows
     values = np.stack([arrow.floats(fitted.column(name)) for name in features], axis=1)
-    time, mean, sd = (arrow.matrix_in(fitted.column(name)).astype(np.float64) for name in _GRID)
+    time, mean, sd = (arrow.matrix_in(fitted.column(name)).astype(np.float64) for name in GRID_COLUMNS)
     bands = (n_rows, len(GRID_BANDS), time.shape[1])
     return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands))
 

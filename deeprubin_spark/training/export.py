@@ -30,14 +30,13 @@ from deeprubin_spark.errors import DataGateError, NoInputError
 from deeprubin_spark.models.inputs import MODEL_FEATURES, FeatureRows
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import FEATURES, LABELS
-from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas.features import FEATURE_SET, GRID_COLUMNS
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.settings import TrainingSettings
 
 GROUP_ROWS = 256  # about half a megabyte
 FOLD_PERCENT = {"train": 70, "validation": 15, "test": 15}
-_GRIDS = ("grid_time", "grid_mean", "grid_sd")
-COLUMNS = ("row", "label", "weight", "features", *_GRIDS)
+COLUMNS = ("row", "label", "weight", "features", *GRID_COLUMNS)
 _SIZES = {"features": len(MODEL_FEATURES), "grid_time": 64, "grid_mean": 128, "grid_sd": 128}
 _DONE = "export.json"
 
@@ -133,8 +132,8 @@ def labelled_rows(features: DataFrame, labels: DataFrame, settings: TrainingSett
     parent = F.split_part("object_id", F.lit("/"), F.lit(1))
     percent = F.pmod(F.xxhash64(F.lit(settings.seed), "parent"), F.lit(100))
     train, validation = FOLD_PERCENT["train"], FOLD_PERCENT["train"] + FOLD_PERCENT["validation"]
-    inputs = usable.select("object_id", parent.alias("parent"), F.array(*values).alias("features"), *_GRIDS)
-    lists = ", ".join(f"{name} array<float>" for name in ("features", *_GRIDS))
+    inputs = usable.select("object_id", parent.alias("parent"), F.array(*values).alias("features"), *GRID_COLUMNS)
+    lists = ", ".join(f"{name} array<float>" for name in ("features", *GRID_COLUMNS))
     return (
         inputs.mapInArrow(_with_lists, f"object_id string, parent string, {lists}")
         .join(F.broadcast(truth), "parent")
@@ -147,7 +146,7 @@ def labelled_rows(features: DataFrame, labels: DataFrame, settings: TrainingSett
 def _with_lists(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The grids of `features` as lists, which Petastorm reads."""
     for batch in batches:
-        grids = {name: arrow.matrix_in(batch.column(name)) for name in _GRIDS}
+        grids = {name: arrow.matrix_in(batch.column(name)) for name in GRID_COLUMNS}
         columns = {name: arrow.lists(pa.array(grid.ravel()), np.arange(len(grid) + 1) * grid.shape[1]) for name, grid in grids.items()}
         whole = {name: batch.column(name) for name in batch.schema.names} | columns
         yield pa.RecordBatch.from_arrays(list(whole.values()), names=list(whole))

@@ -12,7 +12,6 @@ import shutil
 import sys
 import tarfile
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -36,7 +35,7 @@ from deeprubin_spark.schemas import ALERTS_ZTF, QUARANTINE
 from deeprubin_spark.schemas.alerts import HISTORY
 from deeprubin_spark.tables import Warehouse
 from tests.perf.alert_pool import NIGHT, Pool
-from tests.perf.clock import Slope, slope
+from tests.perf.clock import Slope, cheapest, slope
 
 LIGHT_CURVE = (
     "objectId", "candid", "candidate.jd", "candidate.fid", "candidate.magpsf", "candidate.sigmapsf", "candidate.diffmaglim",
@@ -47,16 +46,6 @@ LIGHT_CURVE = (
 )  # fmt: skip
 _FEW_RUNS = 2  # of a night that is written, which takes a while
 _NIGHT = dt.datetime.strptime(NIGHT, "%Y%m%d").date()
-
-
-def cheapest(work: Callable[[], object], n_alerts: int, clock: Callable[[], float] = time.process_time, runs: int = 5) -> float:
-    """[core-us an alert] of the best of some runs."""
-    costs = []
-    for _ in range(runs):
-        begin = clock()
-        work()
-        costs.append((clock() - begin) / n_alerts * 1e6)
-    return min(costs)
 
 
 def kernel(pool: Pool, wanted: tuple[str, ...] | None) -> tuple[float, float]:
