@@ -24,6 +24,9 @@ _ALWAYS = {
     "spark.sql.parquet.compression.codec": "zstd",
     # Most slices are of one partition: a task need not sort its rows before it writes them.
     "spark.sql.maxConcurrentOutputFileWriters": "2",
+    # A light curve is some thousand bytes: so few of them at a time stay in the processor's cache.
+    "spark.sql.parquet.columnarReaderBatchSize": "512",
+    "spark.sql.columnVector.offheap.enabled": "true",
     # An object's rows stay in one task: a join never splits a partition. Partitions are cut small and joined to a fitting size as they are read,
     # so that a task holds the same amount of a large night as of a small one.
     "spark.sql.adaptive.skewJoin.enabled": "false",

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 FORMAT = 2  # of the directory
 MANIFEST = "manifest.json"
 N_DRAWS = 2  # along a noise pattern and against it: what they differ by in first order cancels in their mean
-_BLOCK = 64  # rows computed together, always: sums in another order would give another last digit
+_BLOCK = 128  # rows computed together, always: sums in another order would give another last digit
 
 FloatArray = NDArray[np.float64]
 Files = Mapping[str, bytes]

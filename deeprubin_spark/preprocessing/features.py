@@ -56,11 +56,10 @@ def _latest_periods(earlier: DataFrame) -> DataFrame:
 
 def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.RecordBatch:
     rows, every, chosen = light_curves(batch, unfolded)
-    points = every[chosen.rows]
     # Forced photometry is not used yet, and a second detection of one exposure is not a second measurement.
-    is_used = (points["kind"] != FORCED) & ~chosen.same_exposure
+    is_used = (every["kind"][chosen.rows] != FORCED) & ~chosen.same_exposure
     offsets = offsets_of_chosen(is_used, chosen.offsets)
-    points = _in_time(points[is_used], offsets)
+    points = _in_time(every[chosen.rows[is_used]], offsets)
     columns: dict[str, pa.Array] = {name: batch.column(name).take(rows) for name in ("object_id", "night", *_CARRIED, *_CONTEXT)}
     cached = np.stack([arrow.floats(batch.column(name).take(rows)) for name in _CACHED], axis=1)
     observations = _observations(points, offsets, columns, cached)
@@ -86,14 +85,13 @@ def _feature_rows(batch: pa.RecordBatch, unfolded: Sequence[dt.date]) -> pa.Reco
 def _observations(points: Records, offsets: NDArray[np.int64], columns: dict[str, pa.Array], cached: FloatArray) -> Observations:
     """Measurements, upper limits, context and history of the objects, as the kernels take them."""
     is_seen, is_limit = points["kind"] == DETECTION, points["kind"] == LIMIT
-    seen, limits = points[is_seen], points[is_limit]
-    measured = (np.ascontiguousarray(seen[name]) for name in ("mjd", "band", "flux_njy", "flux_err_njy"))
-    looked = (np.ascontiguousarray(limits[name]) for name in ("mjd", "band", "limit_njy"))
+    measured = (points[name][is_seen] for name in ("mjd", "band", "flux_njy", "flux_err_njy"))
+    looked = (points[name][is_limit] for name in ("mjd", "band", "limit_njy"))
     return Observations(
         light_curves_of(offsets_of_chosen(is_seen, offsets), *measured),
         UpperLimits(offsets_of_chosen(is_limit, offsets), *looked),
         Context(*(arrow.floats(columns[name]) for name in ("ra", "dec", *_CONTEXT))),
-        History(np.ascontiguousarray(seen["known_night"]), cached),
+        History(points["known_night"][is_seen], cached),
     )
 
 

@@ -102,7 +102,7 @@ def _night(arguments: argparse.Namespace, history: Path, alerts: int) -> dict[st
     settings = [f"--set=warehouse.path={clone}", *(f"--set={value}" for value in arguments.set)]
     found = _measured(_job("nightly", "--archive", str(archive), *settings))
     found |= _steps(clone) | {"form": arguments.form, "alerts": alerts, "date": str(dt.date.today()), "machine": machine()}
-    found |= ladder_check.check(clone, archive, alerts, NIGHT)
+    found |= {"tables": _new_files(clone)} | ladder_check.check(clone, archive, alerts, NIGHT)
     shutil.rmtree(clone)
     shutil.rmtree(archive)
     return found
@@ -156,6 +156,18 @@ def _steps(warehouse: Path) -> dict[str, Any]:
     rows = {row["job"]: row for row in pa.concat_tables(pq.read_table(file) for file in files).to_pylist()}
     steps = {name: {"core_s": round(rows[name]["core_seconds"], 2), "wall_s": round(rows[name]["seconds"], 2)} for name in _STEPS}
     return {"steps": steps, "objects": dict(rows["build_lightcurves"]["counts"])["objects"]}
+
+
+def _new_files(clone: Path) -> dict[str, Any]:
+    """What the night added to each table: files, bytes and rows. Those of the history are links."""
+    added: dict[str, Any] = {}
+    for file in sorted(clone.glob("*/**/*.parquet")):
+        if "_delta_log" not in file.parts and file.stat().st_nlink == 1:
+            of_table = added.setdefault(file.relative_to(clone).parts[0], {"files": 0, "bytes": 0, "rows": 0})
+            of_table["files"] += 1
+            of_table["bytes"] += file.stat().st_size
+            of_table["rows"] += pq.read_metadata(file).num_rows
+    return added
 
 
 def _keep(found: dict[str, Any]) -> None:

@@ -63,7 +63,14 @@ def test_no_two_objects_are_alike(some):
     of, visits = some
     for values in (of.name.view("S12"), of.ra, visits.flux[:, 0], visits.candid):
         assert len(np.unique(values)) == values.size
-    assert set(of.kind) == set(range(len(light_curves.KINDS)))
+
+
+def test_kinds_have_their_shares_of_the_sky(some):
+    of, _ = some
+    shares, n = light_curves.SHARES, len(of.kind)
+    assert len(shares) == len(light_curves.KINDS) and shares.sum() == pytest.approx(1.0)
+    found = np.bincount(of.kind, minlength=len(shares)) / n
+    assert np.all(np.abs(found - shares) < 5.0 * np.sqrt(shares * (1.0 - shares) / n))
 
 
 def test_names_and_ids_look_like_the_surveys(some):
