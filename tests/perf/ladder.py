@@ -2,10 +2,12 @@
 
     python -m tests.perf.ladder --folder /data/ladder --known-objects 4000000 --alerts 100000 1000000
     python -m tests.perf.ladder --folder /data/ladder --known-objects 400000 --alerts 30000 100000 --form tar
+    python -m tests.perf.ladder --folder /data/ladder --known-objects 1000000 --alerts 100000 --fold
 
-The history is written once and kept in the folder; each night runs on a clone of it and is removed after it. A night of a hundred alerts before
+The history is written once and kept in the folder; each night runs on a clone of it, which the next one removes. A night of a hundred alerts before
 the others says what is the same for every night: the JVM, imports, compiled code. Each night's row goes to ladder.json (see report.py) as soon as
-its tables have been checked (ladder_check.py). Nothing else should run on the machine meanwhile.
+its tables have been checked (ladder_check.py). With --fold the largest night is folded into the base afterwards. Nothing else should run on the
+machine meanwhile.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deeprubin_spark.ingestion.replay_files import FORMS
+from deeprubin_spark.settings import load as load_settings
 from tests.perf import ladder_check
 from tests.perf.bench import machine
 from tests.perf.report import LADDER
@@ -49,9 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = _night(arguments, history, alerts)
         fixed = found["total_core_s"] if alerts == FIXED else fixed
         found |= {"known_objects_in_warehouse": objects, "history_points": points, "fixed_core_s": fixed}
+        if arguments.fold and alerts == max(arguments.alerts):
+            found["fold"] = _folded(arguments.folder / "clone")
         print(json.dumps(found), flush=True)
         if alerts != FIXED:
             _keep(found)
+    shutil.rmtree(arguments.folder / "clone", ignore_errors=True)
     return 0
 
 
@@ -65,12 +71,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--alerts", type=int, nargs="+", required=True, metavar="N", help="sizes of the nights")
     parser.add_argument("--form", choices=FORMS, default="payloads", help="how the alerts come (default: payloads)")
+    parser.add_argument("--fold", action="store_true", help="fold the largest night into the base, and measure that too")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="setting of the nights; may be repeated")
     return parser.parse_args(argv)
 
 
-def _job(name: str, *flags: str) -> list[str]:
-    return [sys.executable, "-m", f"deeprubin_spark.jobs.{name}", "--env", "local", "--night", str(NIGHT), *flags]
+def _job(name: str, *flags: str, night: dt.date = NIGHT) -> list[str]:
+    return [sys.executable, "-m", f"deeprubin_spark.jobs.{name}", "--env", "local", "--night", str(night), *flags]
 
 
 def _new_history(history: Path, known: int) -> None:
@@ -92,8 +99,9 @@ def _history_size(history: Path) -> tuple[int, int]:
 
 
 def _night(arguments: argparse.Namespace, history: Path, alerts: int) -> dict[str, Any]:
-    """Write the night, run it on a clone of the history, check it, and remove both."""
+    """Write the night, run it on a clone of the history, and check it; the clone is left."""
     clone, archive = arguments.folder / "clone", arguments.folder / f"night_{arguments.form}_{alerts}"
+    shutil.rmtree(clone, ignore_errors=True)
     shutil.rmtree(archive, ignore_errors=True)
     flags = ["--what", "night", "--known-objects", str(arguments.known_objects), "--alerts", str(alerts), "--form", arguments.form]
     where = ["--templates", str(TEMPLATES), "--out", str(archive), "--set", f"warehouse.path={arguments.folder / 'replay'}"]
@@ -103,9 +111,17 @@ def _night(arguments: argparse.Namespace, history: Path, alerts: int) -> dict[st
     found = _measured(_job("nightly", "--archive", str(archive), *settings))
     found |= _steps(clone) | {"form": arguments.form, "alerts": alerts, "date": str(dt.date.today()), "machine": machine()}
     found |= {"tables": _new_files(clone)} | ladder_check.check(clone, archive, alerts, NIGHT)
-    shutil.rmtree(clone)
     shutil.rmtree(archive)
     return found
+
+
+def _folded(clone: Path) -> dict[str, Any]:
+    """Cost of folding the night into the base as its time comes, and the base's objects and bytes then."""
+    late = NIGHT + dt.timedelta(days=load_settings("local").lightcurves.fold_after_nights + 1)
+    found = _measured(_job("fold_lightcurves", f"--set=warehouse.path={clone}", night=late))
+    files = [file for file in (clone / _LIGHT).glob("**/*.parquet") if file.stat().st_nlink == 1]
+    rows = sum(pq.read_metadata(file).num_rows for file in files)
+    return found | {"objects": rows, "files": len(files), "bytes": sum(file.stat().st_size for file in files)}
 
 
 def _clone(source: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ import json
 import tarfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def check(warehouse: Path, archive: Path, alerts: int, night: dt.date) -> dict[s
     assert len(set(counts.values())) == 1, f"as many rows of each table expected as objects, found {counts}"
     n_alerts = _compare_alerts(_sample(of_night["alerts_ztf"], "candid"), archive)
     segments, features = (_sample(of_night[name], "object_id") for name in ("lightcurve_segments", "features"))
-    base = _sample(list((warehouse / "lightcurve_base").glob("**/*.parquet")), "object_id")
+    base = _rows(list((warehouse / "lightcurve_base").glob("**/*.parquet")), "object_id", segments.__contains__)
     assert segments.keys() == features.keys()
     processes = 0
     for name, row in features.items():
@@ -58,13 +58,17 @@ def _is_sampled(name: object) -> bool:
 
 
 def _sample(files: list[Path], key: str) -> Rows:
-    """Whole rows of the sample, by key; a row group in memory at a time."""
+    return _rows(files, key, _is_sampled)
+
+
+def _rows(files: list[Path], key: str, is_wanted: Callable[[Any], bool]) -> Rows:
+    """Whole rows that are wanted, by key; a row group in memory at a time, and only those that hold one."""
     found: Rows = {}
     for file in files:
         with pq.ParquetFile(file) as parquet:
             for group in range(parquet.num_row_groups):
                 names = parquet.read_row_group(group, columns=[key]).column(0).to_pylist()
-                if rows := [i for i, name in enumerate(names) if _is_sampled(name)]:
+                if rows := [i for i, name in enumerate(names) if is_wanted(name)]:
                     taken = parquet.read_row_group(group).take(pa.array(rows))
                     found |= {str(row[key]): row for row in taken.to_pylist()}
     return found
