@@ -5,9 +5,9 @@
     python -m tests.perf.ladder --folder /data/ladder --known-objects 1000000 --alerts 100000 --fold
 
 The history is written once and kept in the folder; each night runs on a clone of it, which the next one removes. A night of a hundred alerts before
-the others says, once a day, what is the same for every night: the JVM, imports, compiled code, the look for objects. Each night's row goes to ladder.json (see report.py) as soon as
-its tables have been checked (ladder_check.py). With --fold the largest night is folded into the base afterwards. Nothing else should run on the
-machine meanwhile.
+the others says, once a day, what is the same for every night: the JVM, imports, compiled code, the look for objects. Each
+night's row goes to ladder.json (see report.py) as soon as its tables have been checked (ladder_check.py). With --fold the largest night is folded
+into the base afterwards. Nothing else should run on the machine meanwhile; a fit of light curves that are always the same says how fast it is.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deeprubin_spark.ingestion.replay_files import FORMS
+from deeprubin_spark.kernels.gaussian_process import fit
 from deeprubin_spark.settings import load as load_settings
 from tests.perf import ladder_check
 from tests.perf.bench import machine
+from tests.perf.clock import cheapest
+from tests.perf.light_curves import repeated, standard_mix
 from tests.perf.report import LADDER
 
 NIGHT = dt.date(2026, 11, 20)
@@ -77,6 +80,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _speed() -> float:
+    """What the machine takes now for a fit of the Gaussian process, [core-us] each of the bench's light curves."""
+    batch = repeated(standard_mix(100), 20)
+    return round(cheapest(lambda: fit(batch), batch.n_objects), 2)
+
+
 def _job(name: str, *flags: str, night: dt.date = NIGHT) -> list[str]:
     return [sys.executable, "-m", f"deeprubin_spark.jobs.{name}", "--env", "local", "--night", str(night), *flags]
 
@@ -109,7 +118,7 @@ def _night(arguments: argparse.Namespace, history: Path, alerts: int) -> dict[st
     subprocess.run(_job("replay_night", *flags, *where), check=True)
     _clone(history / "warehouse", clone)
     settings = [f"--set=warehouse.path={clone}", *(f"--set={value}" for value in arguments.set)]
-    found = _measured(_job("nightly", "--archive", str(archive), *settings))
+    found = _measured(_job("nightly", "--archive", str(archive), *settings)) | {"fit_core_us": _speed()}
     found |= _steps(clone) | {"form": arguments.form, "alerts": alerts, "date": str(dt.date.today()), "machine": machine()}
     found |= {"tables": _new_files(clone)} | ladder_check.check(clone, archive, alerts, NIGHT)
     shutil.rmtree(archive)
