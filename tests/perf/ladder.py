@@ -126,12 +126,14 @@ def _night(arguments: argparse.Namespace, history: Path, alerts: int) -> dict[st
 
 
 def _folded(clone: Path) -> dict[str, Any]:
-    """Cost of folding the night into the base as its time comes, and the base's objects and bytes then."""
+    """Cost of folding the night into the base as its time comes, and the base's objects, files and bytes then, and bytes before."""
     late = NIGHT + dt.timedelta(days=load_settings("local").lightcurves.fold_after_nights + 1)
-    found = _measured(_job("fold_lightcurves", f"--set=warehouse.path={clone}", night=late))
-    files = [file for file in (clone / _LIGHT).glob("**/*.parquet") if file.stat().st_nlink == 1]
-    rows = sum(pq.read_metadata(file).num_rows for file in files)
-    return found | {"objects": rows, "files": len(files), "bytes": sum(file.stat().st_size for file in files)}
+    found: dict[str, Any] = _measured(_job("fold_lightcurves", f"--set=warehouse.path={clone}", night=late))
+    files = list((clone / _LIGHT).glob("**/*.parquet"))
+    old, new = ([file for file in files if (file.stat().st_nlink == 1) == is_new] for is_new in (False, True))
+    rows = sum(pq.read_metadata(file).num_rows for file in new)
+    sizes = {name: sum(file.stat().st_size for file in some) for name, some in (("bytes_before", old), ("bytes", new))}
+    return found | sizes | {"objects": rows, "files": len(new)}
 
 
 def _clone(source: Path, target: Path) -> None:
