@@ -8,6 +8,9 @@ ladder.json is written by the ladder command: a list of runs of a whole night, e
      "steps": {"ingest_archive": {"core_s": 12.3, "wall_s": 7.1}, ...},        in the night's order
      "total_core_s": 60.1, "fixed_core_s": 21.0,                               all steps; the same steps over a night of no alerts
      "peak_rss_mb": 3100,                                                      of the process tree
+     "fit_core_us": 30.1,                       what the machine took right after for a fit of the bench's light curves: how fast it was
+     "tables": {"features": {"files": 7, "bytes": 205528706, "rows": 76471}, ...},                    what the night added
+     "fold": {"total_core_s": 90.1, "objects": 1011471, "bytes_before": ..., "bytes": ..., "files": 9},     of --fold: the new base
      "date": "2026-11-24", "machine": "..."}
 """
 
@@ -25,6 +28,7 @@ from tests.perf.rows import Row
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, LADDER = DOCS / "performance.md", Path(__file__).with_name("ladder.json")
 STAGES_PLOT, LADDER_PLOT = DOCS / "performance_stages.svg", DOCS / "performance_ladder.svg"
+NIGHT_ALERTS, NIGHTS = 10_000_000, 3_650  # Rubin's night, and ten years of them
 _OURS, _PEERS, _INK = "#0072B2", "#E69F00", "#333333"  # Okabe & Ito 2008: told apart by colour-blind readers too
 _STYLE: dict[str, Any] = {
     "svg.hashsalt": "deeprubin",
@@ -60,10 +64,9 @@ def ladder_table(runs: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"Measured on {runs[-1]['date']}: {runs[-1]['machine']}. `fixed` is what the same steps cost over a night without alerts.",
         "",
-        "| form | alerts | objects | known objects | history points | core-us per alert | without fixed | fixed, core-s | wall, s | peak MB | "
-        + " | ".join(step.replace("_", " ") for step in steps)
-        + " |",
-        "|---|" + "--:|" * (9 + len(steps)),
+        "| form | alerts | objects | known objects | history points | core-us per alert | without fixed | fixed, core-s | wall, s | peak MB "
+        "| a fit, core-us | " + " | ".join(step.replace("_", " ") for step in steps) + " |",
+        "|---|" + "--:|" * (10 + len(steps)),
     ]
     for run in sorted(runs, key=lambda run: (run["form"], run["history_points"], run["alerts"])):
         per_alert = 1e6 / max(run["alerts"], 1)
@@ -78,10 +81,49 @@ def ladder_table(runs: Sequence[dict[str, Any]]) -> str:
             f"{run['fixed_core_s']:,.1f}",
             f"{wall:,.0f}",
             f"{run['peak_rss_mb']:,.0f}",
+            f"{run['fit_core_us']:.0f}" if "fit_core_us" in run else "",
             *(f"{run['steps'][step]['core_s'] * per_alert:,.0f}" if step in run["steps"] else "" for step in steps),
         ]
         lines.append(f"| {run['form']} | " + " | ".join(numbers) + " |")
     return "\n".join(lines)
+
+
+def years_table(runs: Sequence[dict[str, Any]]) -> str:
+    """One line for each table: what a night of `NIGHT_ALERTS` adds, by the largest night that was looked at, and what `NIGHTS` of them make."""
+    looked_at = [run for run in runs if "tables" in run]
+    if not looked_at:
+        return "No night's files are recorded."
+    run = max(looked_at, key=lambda run: (run["alerts"], run["history_points"]))
+    lines = [
+        f"By the files of the night of {run['alerts']:,} alerts.",
+        "",
+        f"| table | bytes an alert | rows a night | GB a night | files a night | TB in {NIGHTS:,} nights |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    share = NIGHT_ALERTS / run["alerts"]
+    for name, added in sorted(run["tables"].items(), key=lambda item: -item[1]["bytes"]):
+        if name != "runs":
+            each, rows = added["bytes"] / run["alerts"], added["rows"] * share
+            night = each * NIGHT_ALERTS
+            lines.append(f"| {name} | {each:,.0f} | {rows:,.0f} | {night / 1e9:,.1f} | {added['files']:,} | {night * NIGHTS / 1e12:,.1f} |")
+    return "\n".join(lines + _base_line(runs))
+
+
+def _base_line(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """What folding makes of the segments."""
+    run = next((run for run in runs if "fold" in run), None)
+    if run is None:
+        return []
+    fold = run["fold"]
+    each = (fold["bytes"] - fold["bytes_before"]) / run["alerts"]
+    total = each * NIGHT_ALERTS * NIGHTS / 1e12
+    return [
+        f"| lightcurve_base, of folded segments | {each:,.0f} | | {each * NIGHT_ALERTS / 1e9:,.1f} | | {total:,.1f} |",
+        "",
+        f"A fold wrote {fold['objects']:,} objects of {run['history_points'] / run['known_objects_in_warehouse']:,.0f} points anew for "
+        f"{fold['total_core_s'] / fold['objects'] * 1e6:,.0f} core-us each, {fold['total_core_s']:,.0f} core-s in all, into {fold['files']} files "
+        f"of {fold['bytes'] / 1e9:,.1f} GB, and held {fold['peak_rss_mb']:,.0f} MB.",
+    ]
 
 
 def with_part(page: str, name: str, text: str) -> str:
@@ -100,7 +142,8 @@ def written(page: str) -> str:
     plot = f"\n\n![Cost of each stage beside its peer]({STAGES_PLOT.name})" if baseline["rows"] else ""
     page = with_part(page, "stages", table(baseline) + plot)
     plot = f"\n\n![Cost of an alert against the size of the night and of the history]({LADDER_PLOT.name})" if runs else ""
-    return with_part(page, "ladder", ladder_table(runs) + plot)
+    page = with_part(page, "ladder", ladder_table(runs) + plot)
+    return with_part(page, "ten years", years_table(runs))
 
 
 def main() -> int:

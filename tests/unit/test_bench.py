@@ -102,6 +102,15 @@ def test_a_ladder_of_nights_is_a_table_by_form_and_size():
     assert "| 300 | 200 | 0.1 |" in lines[4] and lines[4].endswith("| 200 | 100 |")
 
 
+def test_ten_years_are_counted_by_the_largest_night_and_its_fold():
+    tables = {"features": {"files": 7, "bytes": 2_000_000, "rows": 700}, "runs": {"files": 6, "bytes": 9, "rows": 6}}
+    fold = {"total_core_s": 1.0, "peak_rss_mb": 900, "objects": 5000, "files": 3, "bytes_before": 10_000_000, "bytes": 10_400_000}
+    page = report.years_table([RUN, RUN | {"tables": tables, "fold": fold}])
+    assert "| features | 2,000 | 7,000,000 | 20.0 | 7 | 73.0 |" in page and "| runs |" not in page
+    assert "| lightcurve_base, of folded segments | 400 | | 4.0 | | 14.6 |" in page and "200 core-us each" in page
+    assert report.years_table([RUN]) == "No night's files are recorded."
+
+
 def test_the_plots_are_drawn_the_same_every_time(monkeypatch, tmp_path):
     monkeypatch.setattr(report, "LADDER_PLOT", tmp_path / "ladder.svg")
     drawn = []
