@@ -10,11 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import psutil
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from deeprubin_spark import __version__
+from deeprubin_spark import __version__, cpu_time
 from deeprubin_spark.errors import DeepRubinError
 from deeprubin_spark.schemas import RUNS
 from deeprubin_spark.schemas.contract import Table
@@ -59,17 +58,19 @@ class Run:
 @contextmanager
 def record(run: Run) -> Iterator[Run]:
     """Time the block and append its row to `runs`; an error is recorded and raised again."""
-    started_at, clock, cores = _now(), time.perf_counter(), process_tree_seconds()
+    clock = cpu_time.of_this_job()
+    started_at, begin, cores = _now(), time.perf_counter(), clock.look()
     status, exit_code, message = "done", 0, None
     try:
-        yield run
+        with clock.ticking():
+            yield run
     except BaseException as error:
         status, message = "failed", f"{type(error).__name__}: {error}"[:4000]
         exit_code = error.exit_code if isinstance(error, DeepRubinError) else 1
         raise
     finally:
-        run.seconds = time.perf_counter() - clock
-        run.core_seconds = max(0.0, process_tree_seconds() - cores)
+        run.seconds = time.perf_counter() - begin
+        run.core_seconds = clock.look() - cores
         _append(run, started_at, status, exit_code, message)
 
 
@@ -81,24 +82,6 @@ def stale_nights(warehouse: Warehouse, survey: str) -> tuple[dt.date, ...]:
     computed = latest.where("job = 'extract_features'")
     stale = computed.join(built, (F.col("earlier") < F.col("night")) & (F.col("built_at") > F.col("started_at")))
     return tuple(row["night"] for row in stale.select("night").distinct().orderBy("night").collect())  # one row a night: bounded
-
-
-def process_tree_seconds() -> float:
-    """[s] CPU time of this process, its JVM and its Python workers, ended ones included (their parent has waited for them).
-
-    On a cluster the executors are not among them.
-    """
-    me = psutil.Process()
-    parent = me.parent()
-    root = parent if parent and parent.name() == "java" else me  # under spark-submit the JVM starts the driver
-    total = 0.0
-    for process in [root, *root.children(recursive=True)]:
-        try:
-            spent = process.cpu_times()
-        except psutil.NoSuchProcess:  # it ended between the listing and the question; its parent counts it
-            continue
-        total += spent.user + spent.system + spent.children_user + spent.children_system
-    return total
 
 
 def _append(run: Run, started_at: dt.datetime, status: str, exit_code: int, message: str | None) -> None:

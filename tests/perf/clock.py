@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
-from deeprubin_spark.runs import process_tree_seconds
+from deeprubin_spark import cpu_time
 
 __all__ = ["Slope", "cheapest", "process_tree_seconds", "slope"]
 
 T = TypeVar("T")
+process_tree_seconds = cpu_time.of_this_job().look  # [s] of this process, Spark's JVM and its Python workers
 _FEW = 5  # of the small size in the large one
 
 

@@ -27,6 +27,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deeprubin_spark.cpu_time import TreeClock
 from deeprubin_spark.ingestion.replay_files import FORMS
 from deeprubin_spark.kernels.gaussian_process import fit
 from deeprubin_spark.settings import load as load_settings
@@ -153,29 +154,24 @@ def _clone(source: Path, target: Path) -> None:
 
 def _measured(command: list[str]) -> dict[str, Any]:
     """CPU and wall time of the command and everything it starts, and the most memory these held together; looked at twice a second."""
-    begin, spent, held = time.perf_counter(), 0.0, 0
-    process = subprocess.Popen(command)
+    begin, held = time.perf_counter(), 0
+    process = psutil.Popen(command)
+    clock = TreeClock(process)
+    spent = 0.0
     while process.poll() is None:
-        cpu, memory = _tree(process.pid)
-        spent, held = max(spent, cpu), max(held, memory)
+        spent, held = clock.look(), max(held, _memory(process))
         time.sleep(0.5)
     if process.returncode:
-        raise RuntimeError(f"nightly ended with exit code {process.returncode}: its messages are above")
+        raise RuntimeError(f"{command[2]} ended with exit code {process.returncode}: its messages are above")
     return {"total_core_s": round(spent, 2), "total_wall_s": round(time.perf_counter() - begin, 2), "peak_rss_mb": held >> 20}
 
 
-def _tree(pid: int) -> tuple[float, int]:
-    """CPU time [s] of a process and its descendants, those that ended included, and their memory [byte], what they share counted once."""
-    cpu, memory = 0.0, 0
+def _memory(root: psutil.Process) -> int:
+    """Memory of a process and its descendants [byte], what they share counted once."""
     try:
-        root = psutil.Process(pid)
-        for process in [root, *root.children(recursive=True)]:
-            times = process.cpu_times()
-            cpu += times.user + times.system + times.children_user + times.children_system
-            memory += process.memory_full_info().pss
+        return sum(process.memory_full_info().pss for process in [root, *root.children(recursive=True)])
     except psutil.Error:  # one of them has just ended: the next look sees the others
-        return 0.0, 0
-    return cpu, memory
+        return 0
 
 
 def _steps(warehouse: Path) -> dict[str, Any]:
