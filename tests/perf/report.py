@@ -10,6 +10,7 @@ ladder.json is written by the ladder command: a list of runs of a whole night, e
      "peak_rss_mb": 3100,                                                      of the process tree
      "fit_core_us": 30.1,                       what the machine took right after for a fit of the bench's light curves: how fast it was
      "tables": {"features": {"files": 7, "bytes": 205528706, "rows": 76471}, ...},                    what the night added
+     "note": "...",                             what is to be known of it, by hand
      "fold": {"total_core_s": 90.1, "objects": 1011471, "bytes_before": ..., "bytes": ..., "files": 9},     of --fold: the new base
      "date": "2026-11-24", "machine": "..."}
 """
@@ -85,7 +86,8 @@ def ladder_table(runs: Sequence[dict[str, Any]]) -> str:
             *(f"{run['steps'][step]['core_s'] * per_alert:,.0f}" if step in run["steps"] else "" for step in steps),
         ]
         lines.append(f"| {run['form']} | " + " | ".join(numbers) + " |")
-    return "\n".join(lines)
+    notes = [f"{run['alerts']:,} {run['form']}: {run['note']}" for run in runs if "note" in run]
+    return "\n".join(lines + [line for note in notes for line in ("", note)])
 
 
 def years_table(runs: Sequence[dict[str, Any]]) -> str:
