@@ -29,9 +29,9 @@ _DAY_ZERO = dt.date(1970, 1, 1)
 
 
 def folded(segments: DataFrame, base: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
-    """The whole new base: every row of `base`, with the points of `segments` (all of them of `nights`), sorted by healpix within a file.
+    """The whole new base: every row of `base`, with the points of `segments` (all of them of `nights`), each file a part of the sky in order of healpix.
 
-    Points of `nights` that the base holds already, from a fold that was interrupted, are replaced. All frames of one survey.
+    So a night reads the files of its part of the sky, and neighbours, which share their exposures, compress each other. Points of `nights` that the base holds already, from a fold that was interrupted, are replaced. All frames of one survey.
     """
     replaced = np.array(sorted((night - _DAY_ZERO).days for night in nights), np.int32)
 
@@ -43,7 +43,7 @@ def folded(segments: DataFrame, base: DataFrame, nights: Sequence[dt.date]) -> D
     old = base.select(*shared, "last_night", F.lit(True).alias("is_folded"), "points")
     parts = new.unionByName(old).repartition("object_id").sortWithinPartitions("object_id", "last_night")
     rows = parts.mapInArrow(by_object(rows_of, "object_id"), LIGHTCURVE_BASE.spark_schema())
-    return LIGHTCURVE_BASE.select(rows).sortWithinPartitions("healpix")
+    return LIGHTCURVE_BASE.select(rows).repartitionByRange("healpix").sortWithinPartitions("healpix")
 
 
 def nights_to_rebuild(alert_nights: Sequence[dt.date], base: DataFrame, nights: Sequence[dt.date]) -> tuple[dt.date, ...]:

@@ -225,7 +225,9 @@ def plot_ladder(runs: Sequence[dict[str, Any]]) -> None:
                 for i, step in enumerate(steps if n == 0 else ()):
                     cost = [run["steps"].get(step, {"core_s": float("nan")})["core_s"] / run["alerts"] * 1e6 for run in series]
                     axes.plot(x, cost, ls=_LINES[i % 4], lw=1.0, color=plt.get_cmap("viridis")(i / max(len(steps), 2)), label=step)
-            axes.set(xscale="symlog" if x_name == "history_points" else "log", yscale="log", xlabel=label)
+            axes.set(xscale="log", yscale="log", xlabel=label)
+            if x_name == "history_points":
+                axes.set_xscale("symlog", linthresh=1e7)  # a warehouse without history belongs to the picture
             axes.legend(fontsize=6, frameon=False)
         panels[0].set_ylabel("CPU time for each alert [core-us]")
         _save(figure, LADDER_PLOT)
