@@ -158,6 +158,22 @@ def test_folding_in_steps_or_twice_or_out_of_order_gives_the_same_view(spark, ro
         assert curves_of(light_curves(segment_frame(spark, []), base)) == wanted, order
 
 
+def test_a_folded_base_is_written_by_parts_of_the_sky(spark, rows):
+    """So that a night's part of the sky is a few files: each holds pixels that no other does."""
+    pixel = F.pmod(F.xxhash64("object_id"), F.lit(1000))
+    segments = segment_frame(spark, rows).withColumn("healpix", pixel)
+    usual = spark.conf.get("spark.sql.adaptive.enabled")
+    spark.conf.set("spark.sql.adaptive.enabled", "false")  # it would join parts as small as these
+    try:
+        base = folding.folded(segments, empty_base(spark), NIGHTS)
+        parts = base.groupBy(F.spark_partition_id().alias("part")).agg(F.min("healpix"), F.max("healpix")).collect()
+    finally:
+        spark.conf.set("spark.sql.adaptive.enabled", usual)
+    spans = sorted((first, last) for _, first, last in parts)
+    assert len(spans) > 1
+    assert all(last < first for (_, last), (first, _) in itertools.pairwise(spans))
+
+
 def test_a_folded_night_that_is_run_again_gets_its_and_later_segments_back(spark, rows):
     """The rerun holds fewer alerts: what only they had made known first must still be there from later packets."""
     segments = segment_frame(spark, rows).cache()
