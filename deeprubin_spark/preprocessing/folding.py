@@ -29,9 +29,10 @@ _DAY_ZERO = dt.date(1970, 1, 1)
 
 
 def folded(segments: DataFrame, base: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
-    """The whole new base: every row of `base`, with the points of `segments` (all of them of `nights`), each file a part of the sky in order of healpix.
+    """The whole new base: every row of `base`, with the points of `segments` (all of them of `nights`), each file a part of the sky by healpix.
 
-    So a night reads the files of its part of the sky, and neighbours, which share their exposures, compress each other. Points of `nights` that the base holds already, from a fold that was interrupted, are replaced. All frames of one survey.
+    So a night reads the files of its part of the sky, and neighbours, which share their exposures, compress each other. Points of `nights` that the
+    base holds already, from a fold that was interrupted, are replaced. All frames of one survey.
     """
     replaced = np.array(sorted((night - _DAY_ZERO).days for night in nights), np.int32)
 
