@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 
-_EVERY = 2.0  # [s] between two looks
+_EVERY = 10.0  # [s] between two looks: workers that go have been idle for a minute
 
 
 class TreeClock:
     """CPU time, user and system, of a process and its descendants.
 
-    PySpark's daemon ignores its workers' deaths, so the kernel adds the time of those, which go after an idle minute, to nobody's. The clock therefore
-    keeps the last time of every process it has seen; look often enough (`ticking`) that none works unseen for long.
+    Of a process that ended the kernel gives the time to the parent that waited for it. PySpark's daemon waits for none of its workers, which go after
+    an idle minute: what they had at the last look and no parent was given, the clock keeps. Look often enough (`ticking`) that none works unseen.
     """
 
     def __init__(self, root: psutil.Process) -> None:
         self._root = root
-        self._seconds: dict[tuple[int, float], float] = {}
+        self._last: dict[tuple[int, float], tuple[float, float]] = {}  # own time of each process, and that of children it waited for
+        self._lost = 0.0
         self._lock = threading.Lock()
 
     def look(self) -> float:
         """[s] so far; never less than before."""
         with self._lock:
-            for process in self._processes():
-                try:
-                    spent = process.cpu_times()
-                    self._seconds[process.pid, process.create_time()] = spent.user + spent.system
-                except psutil.NoSuchProcess:  # it ended between the listing and the question: its time is that of the last look
-                    continue
-            return sum(self._seconds.values())
+            now = self._times()
+            gone = sum(sum(times) for key, times in self._last.items() if key not in now)
+            given = sum(now[key][1] - children for key, (_, children) in self._last.items() if key in now)
+            self._lost += max(0.0, gone - given)
+            self._last = now
+            return self._lost + sum(sum(times) for times in now.values())
 
     @contextmanager
     def ticking(self) -> Iterator[None]:
@@ -51,11 +51,16 @@ class TreeClock:
             done.set()
             thread.join()
 
-    def _processes(self) -> list[psutil.Process]:
+    def _times(self) -> dict[tuple[int, float], tuple[float, float]]:
+        found = {}
         try:
-            return [self._root, *self._root.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
+            for process in [self._root, *self._root.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):  # it ended between the listing and the question
+                    spent = process.cpu_times()
+                    found[process.pid, process.create_time()] = spent.user + spent.system, spent.children_user + spent.children_system
+        except psutil.NoSuchProcess:  # the root has ended
+            return {}
+        return found
 
 
 def of_this_job() -> TreeClock:

@@ -35,7 +35,7 @@ from tests.perf import ladder_check
 from tests.perf.bench import machine
 from tests.perf.clock import cheapest
 from tests.perf.light_curves import repeated, standard_mix
-from tests.perf.report import LADDER
+from tests.perf.report import LADDER, recorded_nights
 
 NIGHT = dt.date(2026, 11, 20)
 FIXED = 100  # alerts of the night that says what every night costs
@@ -130,11 +130,10 @@ def _folded(clone: Path) -> dict[str, Any]:
     """Cost of folding the night into the base as its time comes, and the base's objects, files and bytes then, and bytes before."""
     late = NIGHT + dt.timedelta(days=load_settings("local").lightcurves.fold_after_nights + 1)
     found: dict[str, Any] = _measured(_job("fold_lightcurves", f"--set=warehouse.path={clone}", night=late))
-    files = list((clone / _LIGHT).glob("**/*.parquet"))
-    old, new = ([file for file in files if (file.stat().st_nlink == 1) == is_new] for is_new in (False, True))
-    rows = sum(pq.read_metadata(file).num_rows for file in new)
-    sizes = {name: sum(file.stat().st_size for file in some) for name, some in (("bytes_before", old), ("bytes", new))}
-    return found | sizes | {"objects": rows, "files": len(new)}
+    added = _new_files(clone)[_LIGHT]
+    every = sum(file.stat().st_size for file in (clone / _LIGHT).glob("**/*.parquet"))
+    base = {"bytes_before": every - added["bytes"], "bytes": added["bytes"], "objects": added["rows"], "files": added["files"]}
+    return found | base
 
 
 def _clone(source: Path, target: Path) -> None:
@@ -197,18 +196,13 @@ def _new_files(clone: Path) -> dict[str, Any]:
 def _fixed_of_today(form: str, objects: int) -> float | None:
     """What every night costs on this warehouse [core-s], if a run of today found it."""
     like = {"form": form, "known_objects_in_warehouse": objects, "date": str(dt.date.today()), "machine": machine()}
-    return next((run["fixed_core_s"] for run in _recorded() if like.items() <= run.items()), None)
-
-
-def _recorded() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(LADDER.read_text()) if LADDER.exists() else []
-    return found
+    return next((run["fixed_core_s"] for run in recorded_nights() if like.items() <= run.items()), None)
 
 
 def _keep(found: dict[str, Any]) -> None:
     """Put the night into ladder.json, in place of an earlier one like it."""
     same = ("form", "alerts", "known_objects_in_warehouse")
-    kept = [run for run in _recorded() if any(run[name] != found[name] for name in same)]
+    kept = [run for run in recorded_nights() if any(run[name] != found[name] for name in same)]
     LADDER.write_text(json.dumps([*kept, found], indent=1) + "\n")
 
 

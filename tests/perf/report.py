@@ -140,7 +140,7 @@ def with_part(page: str, name: str, text: str) -> str:
 
 def written(page: str) -> str:
     """The page with its generated parts made anew."""
-    baseline, runs = _baseline(), _ladder()
+    baseline, runs = _baseline(), recorded_nights()
     plot = f"\n\n![Cost of each stage beside its peer]({STAGES_PLOT.name})" if baseline["rows"] else ""
     page = with_part(page, "stages", table(baseline) + plot)
     plot = f"\n\n![Cost of an alert against the size of the night and of the history]({LADDER_PLOT.name})" if runs else ""
@@ -153,8 +153,8 @@ def main() -> int:
     PAGE.write_text(written(PAGE.read_text()))
     if _baseline()["rows"]:
         plot_stages(_baseline())
-    if _ladder():
-        plot_ladder(_ladder())
+    if recorded_nights():
+        plot_ladder(recorded_nights())
     return 0
 
 
@@ -163,7 +163,8 @@ def _baseline() -> dict[str, Any]:
     return found
 
 
-def _ladder() -> list[dict[str, Any]]:
+def recorded_nights() -> list[dict[str, Any]]:
+    """What ladder.json holds."""
     found: list[dict[str, Any]] = json.loads(LADDER.read_text()) if LADDER.exists() else []
     return found
 

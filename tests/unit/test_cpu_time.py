@@ -48,6 +48,18 @@ def test_the_time_of_a_child_that_nobody_waited_for_is_kept(daemon, monkeypatch)
     assert clock.look() > 0.5
 
 
+def test_the_time_of_a_child_that_was_waited_for_counts_once_seen_or_not():
+    clock = cpu_time.of_this_job()
+    for looks in (1, 8):
+        before = clock.look()
+        with subprocess.Popen([sys.executable, "-c", BURN]) as child:
+            for _ in range(looks - 1):
+                time.sleep(0.1)
+                clock.look()
+        assert child.returncode == 0
+        assert 0.5 < clock.look() - before < 1.3
+
+
 def test_a_clock_never_goes_back(daemon, monkeypatch):
     clock = cpu_time.TreeClock(daemon)
     looks = [clock.look() for _ in range(20) if not time.sleep(0.1)]

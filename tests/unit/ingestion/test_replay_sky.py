@@ -69,6 +69,7 @@ def test_kinds_have_their_shares_of_the_sky(some):
     of, _ = some
     shares, n = light_curves.SHARES, len(of.kind)
     assert len(shares) == len(light_curves.KINDS) and shares.sum() == pytest.approx(1.0)
+    assert set(of.kind) == set(range(len(light_curves.KINDS)))
     found = np.bincount(of.kind, minlength=len(shares)) / n
     assert np.all(np.abs(found - shares) < 5.0 * np.sqrt(shares * (1.0 - shares) / n))
 
