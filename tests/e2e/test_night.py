@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from pathlib import Path
 
 import pytest
 from deeprubin_spark.jobs import fold_lightcurves, ingest_labels, nightly
 from pyspark.sql import functions as F
 
 from deeprubin_spark.preprocessing.light_curves import light_curves
+from deeprubin_spark.prompt import open_tables
 from deeprubin_spark.schemas import ALERTS_ZTF, ANOMALIES, FEATURES, LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, QUARANTINE, RUNS, SCORES
 from deeprubin_spark.schemas.packed_points import model_point_rows
 from deeprubin_spark.schemas.taxonomy import CLASSES
@@ -145,6 +148,14 @@ def test_nights_one_by_one_and_backwards_are_the_same_as_all_at_once(spark, ware
 def test_the_page_and_its_summary_are_there(place, warehouse):
     page = (place / "reports" / "ztf_2018-11-29.html").read_text()
     assert "370" in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_query_of_the_readme_prints_what_the_readme_shows(spark, warehouse):
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    query, shown = re.search(r'sql q="(.*?)"\n(.*?)```', text, re.DOTALL).groups()
+    open_tables(spark, warehouse)
+    rows = [[f"{value}" for value in row] for row in spark.sql(query).collect()]
+    assert rows == [re.findall(r"[^|\s]+", line) for line in shown.splitlines() if line.startswith("|")][1:]
 
 
 def test_folding_changes_neither_the_view_nor_a_folded_night_that_is_run_again(warehouse, place):
