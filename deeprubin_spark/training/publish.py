@@ -17,6 +17,7 @@ from safetensors.torch import load as load_tensors
 
 from deeprubin_spark import __version__
 from deeprubin_spark.errors import NoInputError
+from deeprubin_spark.kernels import calibration
 from deeprubin_spark.models import published
 from deeprubin_spark.models.baseline import boosted_trees
 from deeprubin_spark.models.forest import AnomalyForest
@@ -29,10 +30,10 @@ from deeprubin_spark.schemas import FEATURES, MODELS
 from deeprubin_spark.schemas.features import FEATURE_SET
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.settings import TrainingSettings
-from deeprubin_spark.training import evaluate
 from deeprubin_spark.training.distributed import train_on_spark
 from deeprubin_spark.training.export import Export, Fold, export, read_fold
 from deeprubin_spark.training.loop import Plan, Trained
+from deeprubin_spark.training.metrics import confusion, metrics
 from deeprubin_spark.training.reader import Shards
 
 MIN_ANOMALY_OBJECTS = 20
@@ -86,7 +87,7 @@ def calibrated(plan: Plan, trained: Trained, forest: AnomalyForest, validation: 
     network.load_state_dict(load_tensors(trained.network))
     parts = Parts(network.eval(), plan.scaler, forest, noise_patterns(plan.n_steps, plan.seed), 1.0)
     raw = published.assemble({}, parts).logits(validation.rows)
-    return Parts(parts.network, parts.scaler, forest, parts.patterns, evaluate.temperature(raw, validation.target))
+    return Parts(parts.network, parts.scaler, forest, parts.patterns, calibration.temperature(raw, validation.target))
 
 
 def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSettings, n_usual: int) -> dict[str, Any]:
@@ -121,14 +122,13 @@ def measured(model: PublishedModel, train: Fold, test: Fold, plan: Plan) -> dict
     trees = boosted_trees(train.rows.values, train.target, weight, test.rows.values, len(CLASS_NAMES), plan.seed)
     whole = np.array(["/" not in name for name in test.object_id])
     return {
-        "metrics": evaluate.metrics(probabilities, test.target, CLASS_NAMES),
-        "metrics_whole_light_curves": evaluate.metrics(probabilities[whole], test.target[whole], CLASS_NAMES),
-        "metrics_baseline": {"kind": "scikit-learn HistGradientBoosting on the same features"}
-        | evaluate.metrics(trees, test.target, CLASS_NAMES),
+        "metrics": metrics(probabilities, test.target, CLASS_NAMES),
+        "metrics_whole_light_curves": metrics(probabilities[whole], test.target[whole], CLASS_NAMES),
+        "metrics_baseline": {"kind": "scikit-learn HistGradientBoosting on the same features"} | metrics(trees, test.target, CLASS_NAMES),
         "confusion": {
             "rows": "true class",
             "columns": "most probable class",
-            "counts": evaluate.confusion(probabilities, test.target).tolist(),
+            "counts": confusion(probabilities, test.target).tolist(),
         },
         "outside_range_of_test_fold": float(model.outside_training_range(test.rows.values).mean()),
     }

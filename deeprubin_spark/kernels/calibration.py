@@ -1,0 +1,125 @@
+"""Class probabilities that mean what they say: how far off they are, what mends them, and sets of classes that hold the truth as often as promised.
+
+Everything is fitted on objects that the classifier was not trained on. N objects, C classes; the rows of `probabilities` (N, C) sum to 1 and
+target (N,) is the column of the true class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from scipy.stats import beta
+
+N_BINS = 15
+TEMPERATURES = (0.2, 5.0)
+_SHIFT_STEPS = 2000
+_SHIFT_TOLERANCE = 1e-9
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """K bins of equally many objects by confidence, the highest probability of an object.
+
+    confidence, accuracy : (K,) means of the bin [1]      low, high : (K,) 95 % interval of the accuracy      n_objects : (K,)
+    """
+
+    confidence: FloatArray
+    accuracy: FloatArray
+    low: FloatArray
+    high: FloatArray
+    n_objects: IntArray
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: sum_k n_k / N |accuracy_k - confidence_k|  (Guo et al. 2017, arXiv:1706.04599) [1]."""
+        return float(np.sum(self.n_objects * np.abs(self.accuracy - self.confidence)) / self.n_objects.sum())
+
+
+def reliability(probabilities: FloatArray, target: IntArray, n_bins: int = N_BINS) -> Reliability:
+    """How often the most probable class is the true one, by confidence.
+
+    The interval is Clopper & Pearson's (1934), which holds for any number of objects. Bins that would be empty are left out. ValueError for N = 0.
+    """
+    if len(target) == 0:
+        raise ValueError("reliability: at least one object expected, found none")
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == target
+    bins = [b for b in np.array_split(np.argsort(confidence, kind="stable"), n_bins) if len(b)]
+    n = np.array([len(b) for b in bins], np.int64)
+    hits = np.array([correct[b].sum() for b in bins], np.int64)
+    low = np.where(hits == 0, 0.0, beta.ppf(0.025, np.maximum(hits, 1), n - hits + 1))
+    high = np.where(hits == n, 1.0, beta.ppf(0.975, hits + 1, np.maximum(n - hits, 1)))
+    return Reliability(np.array([confidence[b].mean() for b in bins]), hits / n, low, high, n)
+
+
+def temperature(logits: FloatArray, target: IntArray) -> float:
+    """T that minimises the log-loss of softmax(logits / T) on a fold that was not trained on (Guo et al. 2017, arXiv:1706.04599).  logits (N, C)."""
+
+    def log_loss(log_t: float) -> float:
+        return float(-log_softmax(logits / np.exp(log_t), axis=1)[np.arange(len(target)), target].mean())
+
+    found = minimize_scalar(log_loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def label_shift(probabilities: FloatArray, prior: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Class shares of the objects at hand, which need no labels, and their probabilities with these shares in place of the training set's.
+
+    p'_ij = (q_j / prior_j) p_ij / sum_k (q_k / prior_k) p_ik,   q_j = mean_i p'_ij,   from q = prior until q rests
+
+    (expectation maximisation, Saerens, Latinne & Decaestecker 2002, Neural Computation 14, 21). It holds where only the shares differ between
+    training set and sky, not the look of a class. prior : (C,) shares to which `probabilities` are calibrated; a class of share 0 stays at 0.
+    Returns q (C,) and p' (N, C). ValueError where the prior is not one share a class.
+    """
+    if prior.shape != (probabilities.shape[1],) or np.any(prior < 0.0) or not np.isclose(prior.sum(), 1.0):
+        raise ValueError(f"label shift: {probabilities.shape[1]} shares that sum to 1 expected, found {prior}")
+    inverse = np.divide(1.0, prior, out=np.zeros_like(prior), where=prior > 0.0)
+    shares, corrected = prior, probabilities
+    for _ in range(_SHIFT_STEPS if len(probabilities) else 0):
+        corrected = reweighted(probabilities, shares * inverse)
+        before, shares = shares, corrected.mean(axis=0)
+        if np.abs(shares - before).max() < _SHIFT_TOLERANCE:
+            break
+    return shares, corrected
+
+
+def reweighted(probabilities: FloatArray, weight: FloatArray) -> FloatArray:
+    """p_ij w_j / sum_k p_ik w_k: probabilities under other class shares; weight (C,) new share over old. A row without any weight stays as it is."""
+    raised = probabilities * weight
+    total = raised.sum(axis=1, keepdims=True)
+    return np.where(total > 0.0, raised / np.where(total > 0.0, total, 1.0), probabilities)
+
+
+def conformal_scores(probabilities: FloatArray, u: FloatArray) -> FloatArray:
+    """Score of each class of each object (N, C): how much probability comes before it, and a share of its own.
+
+    s_ij = sum_{k: p_ik > p_ij} p_ik + u_i p_ij        (adaptive prediction sets, Romano, Sesia & Candes 2020, arXiv:2006.02544)
+
+    u : (N,) uniform in [0, 1], without which sets would hold the truth more often than promised. Equal probabilities keep the order of classes.
+    """
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ranked = np.take_along_axis(probabilities, order, axis=1)
+    before = np.cumsum(ranked, axis=1) - ranked
+    scores = np.empty_like(probabilities)
+    np.put_along_axis(scores, order, before + u[:, None] * ranked, axis=1)
+    return scores
+
+
+def conformal_threshold(scores: FloatArray, target: IntArray, coverage: float) -> float:
+    """The ceil((n + 1) coverage)-th smallest score of the true classes of n calibration objects; infinite where n is too small for the coverage."""
+    of_truth = np.sort(scores[np.arange(len(target)), target])
+    rank = int(np.ceil((len(of_truth) + 1) * coverage - 1e-9))
+    return float(of_truth[rank - 1]) if rank <= len(of_truth) else float("inf")
+
+
+def conformal_sets(probabilities: FloatArray, scores: FloatArray, threshold: float) -> NDArray[np.bool_]:
+    """Classes that cannot be excluded (N, C): those whose score is at most the threshold, and the most probable one, so that no set is empty."""
+    sets = scores <= threshold
+    sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True
+    return sets
