@@ -19,6 +19,7 @@ Group = Literal[
     "context",
     "parametric",
     "period",
+    "host",
 ]
 THIS_PROJECT = "this project"
 

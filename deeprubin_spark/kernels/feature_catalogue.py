@@ -12,13 +12,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from deeprubin_spark.bands import band_index
+from deeprubin_spark.bands import BAND_NAMES, band_index
 from deeprubin_spark.kernels import catalogue_points, catalogue_posterior
 from deeprubin_spark.kernels.catalogue_entry import THIS_PROJECT, Feature, Group, neighbours
+from deeprubin_spark.kernels.host_features import host_entries
 from deeprubin_spark.kernels.parametric_catalogue import parametric_features
 from deeprubin_spark.kernels.period_search import PERIOD_FEATURES
 
-__all__ = ["FEATURES", "FEATURE_BANDS", "FEATURE_NAMES", "GROUP_DOCS", "ZTF_GR", "Feature", "FeatureSet", "Group"]
+__all__ = ["FEATURES", "FEATURE_BANDS", "FEATURE_NAMES", "GROUP_DOCS", "LSST_UGRIZY", "ZTF_GR", "Feature", "FeatureSet", "Group"]
 
 GROUP_DOCS: dict[Group, str] = {
     "gp": "Fit of the Gaussian process to the latest 256 points, all bands",
@@ -35,6 +36,7 @@ GROUP_DOCS: dict[Group, str] = {
     "context": "Where the object is",
     "parametric": "Parametric models of the latest 256 points, and how they compare with the Gaussian process",
     "period": "Search for a period, in the points known on the last night on which their number reached 20 x 1.25^k",
+    "host": "With the redshift of the host galaxy and the Galaxy's dust, where a survey tells them",
 }
 
 _BIC_GP = "BIC_GP = -2 L + 3 ln n over the same n points, those in the set's bands"
@@ -63,10 +65,11 @@ def period_entries() -> list[Feature]:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """A named set of features of light curves in `bands`, which are names of `bands.BANDS` in order of wavelength."""
+    """A named set of features of light curves in `bands`, which are names of `bands.BANDS` in order of wavelength; `with_host`: also group `host`."""
 
     name: str
     bands: tuple[str, ...]
+    with_host: bool = False
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -87,6 +90,7 @@ class FeatureSet:
             *catalogue_points.context(),
             *parametric_entries(self.bands),
             *period_entries(),
+            *(host_entries(self.bands) if self.with_host else ()),
         )
 
     @cached_property
@@ -109,6 +113,7 @@ class FeatureSet:
 
 
 ZTF_GR = FeatureSet("ztf_gr_2", ("g", "r"))  # another name whenever a feature's meaning changes
+LSST_UGRIZY = FeatureSet("lsst_ugrizy_1", BAND_NAMES, with_host=True)
 FEATURE_BANDS: tuple[str, ...] = ZTF_GR.bands
 FEATURES: tuple[Feature, ...] = ZTF_GR.features
 FEATURE_NAMES: tuple[str, ...] = ZTF_GR.names

@@ -24,6 +24,7 @@ from deeprubin_spark.kernels.due_periods import fill_period_features
 from deeprubin_spark.kernels.feature_catalogue import FEATURE_BANDS, FEATURE_NAMES, FEATURES, ZTF_GR, Feature, FeatureSet
 from deeprubin_spark.kernels.gaussian_process import STATUS_NAMES, Fits
 from deeprubin_spark.kernels.gaussian_process_evidence import BAD_INPUT, FIT_FAILED, OK
+from deeprubin_spark.kernels.host_features import Hosts, fill_host_features
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves, chosen_points, has_usable_points, latest_points
 from deeprubin_spark.kernels.model_comparison import fill_parametric_features
 from deeprubin_spark.kernels.observations import Context, History, Observations
@@ -96,6 +97,8 @@ def extract(observations: Observations, feature_set: FeatureSet = ZTF_GR) -> Ext
     fill_process_statistics(used, fits, weights, status, values, feature_set.first_column("gp"))
     fill_parametric_features(used, fits, feature_set.bands, values, feature_set.first_column("parametric"))
     _fill_period(values, curves, observations.history, kept, feature_set.first_column("period"))
+    if feature_set.with_host:
+        fill_host_features(observations.hosts or Hosts.unknown(len(values)), feature_set.names, feature_set.bands, values)
     _clean(values, usable)
     grid_time = np.multiply.outer(grid.step, np.arange(N_GRID, dtype=np.float64))
     grid_time += (grid.start - t_ref)[:, None]

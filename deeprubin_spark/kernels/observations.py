@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deeprubin_spark.kernels.host_features import Hosts
 from deeprubin_spark.kernels.light_curves import FloatArray, LightCurves
 from deeprubin_spark.kernels.upper_limits import UpperLimits
 
@@ -44,15 +45,16 @@ class History:
 
 @dataclass(frozen=True)
 class Observations:
-    """Measurements, upper limits, context and history of the same B objects. ValueError where their numbers do not agree.
+    """Measurements, upper limits, context, history and hosts of the same B objects. ValueError where their numbers do not agree.
 
-    Without history all measurements became known at once, and no period is known.
+    Without history all measurements became known at once, and no period is known; without hosts nothing is known of them.
     """
 
     curves: LightCurves
     limits: UpperLimits
     context: Context
     history: History | None = None
+    hosts: Hosts | None = None
 
     def __post_init__(self) -> None:
         sizes = {
@@ -63,6 +65,8 @@ class Observations:
             sizes["cached_period"] = len(self.history.cached_period)
             if len(self.history.known_night) != len(self.curves.mjd):
                 raise ValueError(f"observations: {len(self.curves.mjd)} nights expected, found {len(self.history.known_night)}")
+        if self.hosts is not None:
+            sizes["hosts"] = len(self.hosts.photo_z)
         if set(sizes.values()) != {self.curves.n_objects}:
             raise ValueError(f"observations: {self.curves.n_objects} objects expected, found {sizes}")
 

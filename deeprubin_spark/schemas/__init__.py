@@ -2,7 +2,7 @@
 
 from deeprubin_spark.schemas.alerts import ALERTS_ZTF, CUTOUTS
 from deeprubin_spark.schemas.contract import Column, Table
-from deeprubin_spark.schemas.features import FEATURES
+from deeprubin_spark.schemas.features import FEATURES, FEATURES_LSST
 from deeprubin_spark.schemas.labels import LABELS
 from deeprubin_spark.schemas.lightcurves import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, LIGHTCURVES
 from deeprubin_spark.schemas.models import MODELS
@@ -18,6 +18,7 @@ TABLES: tuple[Table, ...] = (
     LIGHTCURVE_SEGMENTS,
     LIGHTCURVE_BASE,
     FEATURES,
+    FEATURES_LSST,
     LABELS,
     MODELS,
     SCORES,
@@ -30,6 +31,7 @@ __all__ = [
     "ANOMALIES",
     "CUTOUTS",
     "FEATURES",
+    "FEATURES_LSST",
     "LABELS",
     "LIGHTCURVES",
     "LIGHTCURVE_BASE",

@@ -3,21 +3,34 @@
 Models read whole rows of numbers, so these are bytes that numpy takes as they are; the view `lightcurves` and the UDF `gp_interpolate` have them for SQL.
 """
 
-from deeprubin_spark.kernels.feature_catalogue import FEATURES as LIGHT_CURVE_FEATURES
-from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from deeprubin_spark.kernels.feature_catalogue import LSST_UGRIZY, ZTF_GR, FeatureSet
+from deeprubin_spark.kernels.measurements import DETECTION, FORCED
 from deeprubin_spark.schemas.contract import Column, Table
 
 FEATURE_SET = ZTF_GR.name
 GRID_BANDS: tuple[str, ...] = ZTF_GR.bands
 GRID_COLUMNS = ("grid_time", "grid_mean", "grid_sd")
 
-FEATURES = Table(
-    "features",
-    doc="Features of the objects that a night touched, from points known by that night; formulas and sources are in features.md.",
-    version=3,
-    key=("survey", "object_id", "night", "feature_set"),
-    partition_by=("survey", "night"),
-    columns=(
+
+def _table(name: str, doc: str, version: int, feature_set: FeatureSet) -> Table:
+    """The table of a feature set: another set has other columns, so it has a table of its own."""
+    in_bands = ", then ".join(f"64 float32 in {b}" if i == 0 else f"64 in {b}" for i, b in enumerate(feature_set.bands))
+    return Table(
+        name,
+        doc=doc,
+        version=version,
+        key=("survey", "object_id", "night", "feature_set"),
+        partition_by=("survey", "night"),
+        columns=_columns(feature_set, in_bands),
+    )
+
+
+def _columns(feature_set: FeatureSet, in_bands: str) -> tuple[Column, ...]:
+    return (
         Column("survey", "string", doc="Survey that saw the object: 'ztf', 'plasticc', ...", required=True),
         Column("object_id", "string", ucd="meta.id;meta.main", doc="The survey's id of the object", required=True),
         Column("night", "date", doc="Observing night, by the survey's rule: no later point was used", required=True),
@@ -31,13 +44,44 @@ FEATURES = Table(
         Column("drb_max", "float", unit="1", doc="Highest drb of the night's alerts"),
         Column("ss_name", "string", doc="Known solar-system object nearest to an alert of the night"),
         Column("ss_distance", "float", unit="arcsec", doc="Its distance"),
-        *(Column(f.name, "float", unit=f.unit, doc=f.doc) for f in LIGHT_CURVE_FEATURES),
+        *(Column(f.name, "float", unit=f.unit, doc=f.doc) for f in feature_set.features),
         Column("t_ref_mjd", "double", unit="d", doc="Time zero of the grid: peak of the posterior mean, MJD UTC"),
         Column("grid_time", "binary", unit="d", doc="64 times relative to t_ref_mjd, float32 little-endian"),
-        Column(
-            "grid_mean", "binary", unit="nJy", doc="Posterior mean at those times: 64 float32 in g, then 64 in r; as arrays: gp_interpolate"
-        ),
+        Column("grid_mean", "binary", unit="nJy", doc=f"Posterior mean at those times: {in_bands}"),
         Column("grid_sd", "binary", unit="nJy", doc="Posterior standard deviation, same order"),
         Column("points", "binary", doc="The latest 256 points known by that night, by time: records of 22 bytes, schemas/packed_points.py"),
-    ),
+    )
+
+
+FEATURES = _table(
+    "features",
+    "Features of the objects that a night touched, from points known by that night; formulas and sources are in features.md. "
+    "gp_interpolate gives the grid as arrays.",
+    3,
+    ZTF_GR,
 )
+FEATURES_LSST = _table(
+    "features_lsst",
+    "The same of surveys in six bands; formulas and sources are in features_lsst.md.",
+    1,
+    LSST_UGRIZY,
+)
+
+
+class Rule(NamedTuple):
+    """How a survey's light curves become features: the table and its set, and the kinds of points that are measurements."""
+
+    table: Table
+    feature_set: FeatureSet
+    measured: tuple[int, ...]
+
+
+# An archive of alerts tells of forced photometry only in part; a survey that measures every visit tells faint fluxes by it.
+_OF_ALERTS = Rule(FEATURES, ZTF_GR, (DETECTION,))
+_OF_VISITS = Rule(FEATURES_LSST, LSST_UGRIZY, (DETECTION, FORCED))
+SIX_BAND_SURVEYS = ("lsst", "plasticc", "spcc", "elasticc")
+
+
+def rule_of(survey: str) -> Rule:
+    """Simulations of LSST and LSST itself in six bands, all else in two."""
+    return _OF_VISITS if survey in SIX_BAND_SURVEYS else _OF_ALERTS

@@ -20,6 +20,7 @@ from deeprubin_spark.kernels.light_curves import light_curves
 from deeprubin_spark.kernels.observations import Observations
 from deeprubin_spark.preprocessing.features import features
 from deeprubin_spark.schemas import FEATURES, LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
+from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.tables import Warehouse
 from tests.conftest import DATA, places, settings_at
 
@@ -131,7 +132,7 @@ def test_features_of_a_part_are_those_of_the_truncated_curve(spark, warehouse, m
     rows = [tuple(tuple(tuple(p.values()) for p in v) if isinstance(v, list) else v for v in row) for row in rows]
     segments = spark.createDataFrame(rows, LIGHTCURVE_SEGMENTS.spark_schema())
     base = spark.createDataFrame([], LIGHTCURVE_BASE.spark_schema())
-    found = {row["object_id"]: row for row in features(segments, base, segments, warehouse.read(FEATURES)).collect()}
+    found = {row["object_id"]: row for row in features(segments, base, segments, warehouse.read(FEATURES), rule_of("ztf")).collect()}
     for name in chosen:
         parent = made[name.partition("/")[0]]
         times = [point["mjd"] for point in made[name]["points"]]

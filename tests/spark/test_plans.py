@@ -13,7 +13,7 @@ from deeprubin_spark.models import published
 from deeprubin_spark.preprocessing.features import features
 from deeprubin_spark.preprocessing.segments import segments
 from deeprubin_spark.schemas import ALERTS_ZTF, FEATURES, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
-from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas.features import FEATURE_SET, rule_of
 from deeprubin_spark.scoring import verdicts
 
 NIGHT = dt.date(2018, 11, 29)
@@ -33,7 +33,13 @@ def python_passes(plan: str) -> int:
 
 def test_light_curves_to_features_is_one_python_pass(warehouse):
     known = warehouse.read(LIGHTCURVE_SEGMENTS, survey="ztf")
-    made = features(known, warehouse.read(LIGHTCURVE_BASE, survey="ztf"), known.where("night = DATE'2018-11-29'"), warehouse.read(FEATURES))
+    made = features(
+        known,
+        warehouse.read(LIGHTCURVE_BASE, survey="ztf"),
+        known.where("night = DATE'2018-11-29'"),
+        warehouse.read(FEATURES),
+        rule_of("ztf"),
+    )
     assert python_passes(plan_of(made)) == 1
 
 

@@ -8,7 +8,7 @@ from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels.band_pairs import PAIR_STATISTICS
 from deeprubin_spark.kernels.damped_random_walk import WALK_STATISTICS
 from deeprubin_spark.kernels.due_periods import N_COLUMNS
-from deeprubin_spark.kernels.feature_catalogue import FEATURE_NAMES, FEATURES, GROUP_DOCS, ZTF_GR, FeatureSet
+from deeprubin_spark.kernels.feature_catalogue import FEATURE_NAMES, FEATURES, GROUP_DOCS, LSST_UGRIZY, ZTF_GR, FeatureSet
 from deeprubin_spark.kernels.parametric import PARAMETRIC_FEATURES
 from deeprubin_spark.kernels.period_search import PERIOD_FEATURE_NAMES
 from deeprubin_spark.kernels.point_counts import POINT_STATISTICS
@@ -18,7 +18,7 @@ from deeprubin_spark.kernels.structure_function import SCALE_STATISTICS
 from deeprubin_spark.kernels.upper_limits import LIMIT_STATISTICS
 from deeprubin_spark.kernels.variability import BAND_STATISTICS
 
-SETS = [ZTF_GR, FeatureSet("one", ("r",)), FeatureSet("six", BAND_NAMES)]
+SETS = [ZTF_GR, FeatureSet("one", ("r",)), FeatureSet("six", BAND_NAMES), LSST_UGRIZY]
 
 
 @pytest.mark.parametrize("feature_set", SETS, ids=lambda s: s.name)
@@ -31,7 +31,8 @@ def test_every_feature_has_a_name_of_its_own_a_unit_a_sentence_a_formula_and_a_s
 
 @pytest.mark.parametrize("feature_set", SETS, ids=lambda s: s.name)
 def test_what_is_measured_in_flux_is_not_scale_free_and_all_else_is(feature_set):
-    assert {f.name for f in feature_set.features if not f.scale_free} == {f.name for f in feature_set.features if "nJy" in f.unit}
+    bright = {f.name for f in feature_set.features if "nJy" in f.unit or "absolute_magnitude" in f.name}
+    assert {f.name for f in feature_set.features if not f.scale_free} == bright
 
 
 @pytest.mark.parametrize("feature_set", SETS, ids=lambda s: s.name)
