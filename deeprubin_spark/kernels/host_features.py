@@ -23,6 +23,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 EXTINCTION = {"u": 4.145, "g": 3.237, "r": 2.273, "i": 1.684, "z": 1.323, "y": 1.088}
 
 _REST = ("gp_timescale", "gp_rest_timescale")
+OF_REDSHIFT = ("host_photo_z", "gp_rest_", "rest_width_", "peak_absolute_magnitude_")  # what a name begins with that a redshift is part of
 _COSMOLOGY = f"flat universe, H_0 = {HUBBLE:.0f}, Omega_m = {MATTER}"
 _DUST = "Schlafly & Finkbeiner 2011"
 
