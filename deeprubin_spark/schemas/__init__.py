@@ -3,6 +3,7 @@
 from deeprubin_spark.schemas.alerts import ALERTS_ZTF, CUTOUTS
 from deeprubin_spark.schemas.contract import Column, Table
 from deeprubin_spark.schemas.features import FEATURES
+from deeprubin_spark.schemas.hosts import HOSTS
 from deeprubin_spark.schemas.labels import LABELS
 from deeprubin_spark.schemas.lightcurves import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, LIGHTCURVES
 from deeprubin_spark.schemas.models import MODELS
@@ -18,6 +19,7 @@ TABLES: tuple[Table, ...] = (
     LIGHTCURVE_SEGMENTS,
     LIGHTCURVE_BASE,
     FEATURES,
+    HOSTS,
     LABELS,
     MODELS,
     SCORES,
@@ -30,6 +32,7 @@ __all__ = [
     "ANOMALIES",
     "CUTOUTS",
     "FEATURES",
+    "HOSTS",
     "LABELS",
     "LIGHTCURVES",
     "LIGHTCURVE_BASE",
