@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from deeprubin_spark import __version__, runs, spark
 from deeprubin_spark import settings as settings_module
 from deeprubin_spark.errors import DeepRubinError, UsageError
+from deeprubin_spark.schemas.surveys import SURVEY_NAMES
 from deeprubin_spark.tables import Warehouse
 
 Step = Callable[[runs.Run, argparse.Namespace], None]
@@ -67,7 +68,8 @@ def add_nights(made: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGrou
     which = made.add_mutually_exclusive_group(required=True)
     which.add_argument("--night", dest="nights", type=_one_night, metavar="YYYY-MM-DD", help="one night (ZTF: UT date)")
     which.add_argument("--nights", dest="nights", type=_night_range, metavar="A:B", help="all nights from A to B, both included")
-    made.add_argument("--survey", default="ztf", choices=("ztf", "plasticc"), help="survey (default: ztf)")
+    listed = ", ".join(SURVEY_NAMES)
+    made.add_argument("--survey", default="ztf", choices=SURVEY_NAMES, metavar="NAME", help=f"{listed} (default: ztf)")
     made.set_defaults(nights=())
     return which
 

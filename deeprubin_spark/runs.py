@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -39,6 +39,20 @@ class Run:
     model_version: str | None = None
     seconds: float = 0.0
     core_seconds: float = 0.0
+
+    def step(self, job: str, nights: tuple[dt.date, ...], survey: str) -> Run:
+        """A run of another job as a step of this one: it has this one as parent, and a ledger of its own."""
+        return replace(
+            self,
+            job=job,
+            nights=nights,
+            survey=survey,
+            parent_run_id=self.run_id,
+            run_id=uuid.uuid4().hex,
+            counts={},
+            inputs={},
+            outputs={},
+        )
 
     def read(self, table: Table, *, survey: str = "", nights: Sequence[dt.date] | None = None) -> DataFrame:
         """`Warehouse.read`, recorded."""

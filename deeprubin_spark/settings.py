@@ -109,7 +109,7 @@ class ScoringSettings(_Section):
 class TrainingSettings(_Section):
     """The training run."""
 
-    survey: str = Field("plasticc", pattern=r"^\w+$", description="Survey of the labelled light curves")
+    survey: str = Field("plasticc_ztf", pattern=r"^\w+$", description="Survey of the labelled light curves")
     label_source: str = Field("plasticc_truth", description="Source of the labels")
     windows_per_object: int = Field(3, ge=0, description="[1] Truncated copies made of each simulated light curve when it is ingested")
     min_detections: int = Field(3, ge=3, description="[1] Light curves with fewer measurements are not trained on")

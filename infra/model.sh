@@ -13,9 +13,8 @@ carried=(--nights 2018-06-01:2025-03-02)
 
 rm -rf "$work"
 mkdir -p "$work"
-"$bin/deeprubin-ingest-plasticc" "${places[@]}" \
-  --light-curves "$root/tests/data/plasticc/light_curves.parquet" --metadata "$root/tests/data/plasticc/metadata.parquet"
-"$bin/deeprubin-extract-features" "${places[@]}" --survey plasticc --night 2024-12-30
+"$bin/deeprubin-ingest-plasticc" "${places[@]}" --survey plasticc_ztf --data "$root/tests/data/plasticc"
+"$bin/deeprubin-extract-features" "${places[@]}" --survey plasticc_ztf --night 2024-12-30
 "$bin/deeprubin-ingest-archive" "${places[@]}" "${carried[@]}"
 "$bin/deeprubin-build-lightcurves" "${places[@]}" "${carried[@]}"
 "$bin/deeprubin-extract-features" "${places[@]}" "${carried[@]}"

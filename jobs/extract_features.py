@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from deeprubin_spark import cli, quality
 from deeprubin_spark.preprocessing.features import features
 from deeprubin_spark.runs import Run
-from deeprubin_spark.schemas import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
+from deeprubin_spark.schemas import HOSTS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.features import rule_of
 
 
@@ -35,7 +35,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     window = F.lit(run.nights[0] - dt.timedelta(days=run.settings.features.period_memory_nights))
     written_before = run.warehouse.read(table, survey=run.survey).where(F.col("feature_set") == feature_set)
     earlier = written_before.where(F.col("night").between(window, F.lit(run.nights[0] - dt.timedelta(days=1))))
-    made = features(known, run.read(LIGHTCURVE_BASE, survey=run.survey), touched, earlier, rule)
+    hosts = run.read(HOSTS, survey=run.survey) if rule.feature_set.with_host else None
+    made = features(known, run.read(LIGHTCURVE_BASE, survey=run.survey), touched, earlier, rule, hosts)
     run.replace_slice(table, made, nights=run.nights, survey=run.survey, feature_set=feature_set)
     written = run.warehouse.read(table, survey=run.survey, nights=run.nights).where(F.col("feature_set") == feature_set)
     by_status = {row["status"]: row["count"] for row in written.groupBy("status").count().collect()}  # one row a status: bounded

@@ -11,9 +11,7 @@ It stops at the first step that fails, with that step's exit code; the same comm
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
-import uuid
 from collections.abc import Sequence
 
 from deeprubin_spark.jobs import build_lightcurves, extract_features, ingest_archive, report_night, score_night
@@ -35,9 +33,7 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         if not nights:
             break
         name = module.__name__.rpartition(".")[2]
-        step = dataclasses.replace(
-            run, job=name, nights=nights, parent_run_id=run.run_id, run_id=uuid.uuid4().hex, counts={}, inputs={}, outputs={}
-        )
+        step = run.step(name, nights, run.survey)
         cli.run_step(step, module.run, arguments)
         nights = step.nights  # ingestion leaves the nights that have an archive
         run.counts[name] = next(iter(step.counts.values()), 0)

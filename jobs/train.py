@@ -2,7 +2,7 @@
 
     spark-submit jobs/train.py --set training.publish_to=models
 
-Needs labelled features (ingest_plasticc, then extract_features --survey plasticc) and features of real ZTF objects. Trains with Horovod, one
+Needs labelled features (ingest_plasticc and extract_features, both with --survey plasticc_ztf) and features of real ZTF objects. Trains with Horovod, one
 rank per Spark task (training.processes); run again after an interruption, it goes on from the last epoch.
 """
 

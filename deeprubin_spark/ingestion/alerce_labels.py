@@ -11,37 +11,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from deeprubin_spark.ingestion.alerce_points import Record, number
+from deeprubin_spark.schemas.taxonomy_map import ALERCE, class_of
 
 # A label speaks of the ZTF object itself, whoever holds its light curve.
 LABELLED_SURVEY = "ztf"
 
-# Our class where theirs is the same or lies inside it; None where theirs is wider, since choosing would be guessing.
+# Our class where theirs is the same or lies inside it; None where theirs is wider, since choosing would be guessing. First the 15 of lc_classifier.
 CLASS_OF_LABEL: dict[str, str | None] = {
-    "SNIa": "SNIa",  # the few 91bg and Iax among their spectroscopic SNIa are not told apart
-    "SNIbc": "SNIbc",
-    "SNII": "SNII",
+    **{theirs.code: class_of("alerce").get(theirs.code) for theirs in ALERCE},
     "SNIIn": "SNII",  # PLAsTiCC's SNII holds IIn (Kessler et al. 2019)
     "SNIIb": None,  # between II and Ib
-    "SLSN": None,  # type I and II together
     "SN": None,
     "TDE": "TDE",
     "Microlensing": "Microlensing",
-    "AGN": "AGN",
-    "QSO": "AGN",
-    "Blazar": "AGN",
-    "CV/Nova": None,
-    "YSO": None,
-    "LPV": None,  # Mira stars with semiregular ones
-    "E": "EB",
     "EA": "EB",
     "EB/EW": "EB",
-    "RRL": "RRL",
     "RRLab": "RRL",
     "RRLc": "RRL",
-    "DSCT": None,
-    "CEP": None,
     "RSCVn": None,
-    "Periodic-Other": None,
     "VS": None,
     "asteroid": None,  # gates, not classes
     "bogus": None,

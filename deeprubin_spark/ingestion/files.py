@@ -1,6 +1,8 @@
-"""Tables of other people's, as files."""
+"""Tables of other people's, as files: one of known name, or one of a folder that is known by its columns."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -8,16 +10,68 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark.errors import NoInputError
 
+_TABLES = "*.{parquet,csv,csv.gz}"
+_CSV = (".csv", ".csv.gz")
 
-def read_columns(session: SparkSession, path: str, columns: str) -> DataFrame:
+
+def read_columns(session: SparkSession, path: str, columns: str, optional: str = "") -> DataFrame:
     """The columns of Parquet or CSV (with a header) at `path` that `columns` names, in its types: "object_id long, mjd double".
 
-    NoInputError where they cannot be had.
+    A column of `optional` that is not there is NULL. NoInputError where the others cannot be had.
     """
-    is_csv = path.endswith((".csv", ".csv.gz"))
     try:
-        found = session.read.csv(path, header=True) if is_csv else session.read.parquet(path)
-        wanted = [column.split() for column in columns.split(", ")]
-        return found.select(*(F.col(name).cast(kind).alias(name) for name, kind in wanted))
+        return _chosen(_frame(session, [path]), columns, optional)
     except AnalysisException as error:
         raise NoInputError(f"{path}: expected Parquet or CSV with the columns {columns}; {str(error).splitlines()[0]}") from error
+
+
+def read_table_of(session: SparkSession, folder: str, columns: str, optional: str = "") -> DataFrame:
+    """`read_columns` of the table in a folder that has these columns, in however many files; others are not read.
+
+    NoInputError where no file of the folder has them.
+    """
+    wanted = set(_names(columns))
+    found: dict[bool, list[str]] = {}
+    for file in files_in(session, folder, _TABLES):
+        if wanted <= set(_frame(session, [file]).columns):
+            found.setdefault(file.endswith(_CSV), []).append(file)
+    if not found:
+        raise NoInputError(f"{folder}: expected a folder with Parquet or CSV that has the columns {columns}, found none")
+    parts = [_chosen(_frame(session, files), columns, optional) for _, files in sorted(found.items())]
+    return parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
+
+
+def has_table_of(session: SparkSession, folder: str, columns: str) -> bool:
+    """Whether a file of the folder has these columns."""
+    wanted = set(_names(columns))
+    return any(wanted <= set(_frame(session, [file]).columns) for file in files_in(session, folder, _TABLES))
+
+
+def files_in(session: SparkSession, folder: str, pattern: str) -> list[str]:
+    """URLs of the files below a folder, on any file system Spark knows, that match the pattern, in order. NoInputError where there is no such folder."""
+    try:
+        listed = session.read.format("binaryFile").option("pathGlobFilter", pattern).option("recursiveFileLookup", "true").load(folder)
+        return sorted(row["path"] for row in listed.select("path").collect())  # one row a file, of which nothing is read: bounded
+    except AnalysisException as error:
+        raise NoInputError(f"{folder}: expected a folder with files {pattern}; {str(error).splitlines()[0]}") from error
+
+
+def _frame(session: SparkSession, files: Sequence[str]) -> DataFrame:
+    is_csv = all(file.endswith(_CSV) for file in files)
+    return session.read.csv(list(files), header=True) if is_csv else session.read.parquet(*files)
+
+
+def _chosen(found: DataFrame, columns: str, optional: str) -> DataFrame:
+    there = set(found.columns)
+    needed = (F.col(name).cast(kind).alias(name) for name, kind in _typed(columns))
+    others = ((F.col(name) if name in there else F.lit(None)).cast(kind).alias(name) for name, kind in _typed(optional))
+    return found.select(*needed, *others)
+
+
+def _names(columns: str) -> Iterable[str]:
+    return (name for name, _ in _typed(columns))
+
+
+def _typed(columns: str) -> list[tuple[str, str]]:
+    pairs = (column.partition(" ") for column in columns.split(", ") if column)
+    return [(name, kind) for name, _, kind in pairs]

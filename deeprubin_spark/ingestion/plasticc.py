@@ -1,220 +1,69 @@
-"""PLAsTiCC's simulated light curves as ZTF would have seen them, with their truth.
+"""PLAsTiCC's training set as it is: LSST's six bands, a flux at every visit.
 
-PLAsTiCC (arXiv:1810.00001; Kessler et al. 2019, arXiv:1903.11756) simulates LSST: deeper than ZTF, in six bands, and with a flux at every visit. What trains a
-classifier of ZTF alerts must look like them: bands g and r; a measurement only where the difference is 5 sigma from zero, else an upper limit; ZTF's depth and
-error floor; and histories of weeks to months, not always of years.
+PLAsTiCC team 2018 (arXiv:1810.00001); Kessler et al. 2019 (arXiv:1903.11756). Fluxes have zero point 27.5. The columns true_*, tflux_* and libid_cadence are
+the simulation's truth and are never read, nor is hostgal_specz: which objects have a spectrum says what they are.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from deeprubin_spark import arrow
-from deeprubin_spark.ingestion.files import read_columns
-from deeprubin_spark.kernels import sky
-from deeprubin_spark.schemas import LABELS, LIGHTCURVE_SEGMENTS
-from deeprubin_spark.schemas.packed_points import point_columns
-from deeprubin_spark.schemas.taxonomy import CLASSES
+from deeprubin_spark.bands import BAND_NAMES
+from deeprubin_spark.ingestion.files import read_table_of
+from deeprubin_spark.ingestion.published_points import NJY_PER_FLUXCAL, Published, label_rows, measured
+from deeprubin_spark.schemas.taxonomy_map import class_of
 
 SURVEY = "plasticc"
 LABEL_SOURCE = "plasticc_truth"
 NIGHT = dt.date(2024, 12, 30)  # UT date of the last simulated visit, MJD 60674: all is known by then
 RELEASED_ON = dt.date(2018, 9, 28)  # the day the challenge, and with it the truth of its training set, came out
 
-BANDS = {1: "g", 2: "r"}  # of PLAsTiCC's passband numbers 0 to 5 = ugrizy
-DETECTION_SN = 5.0
-NJY_PER_FLUXCAL = 10.0 ** ((31.4 - 27.5) / 2.5)  # FLUXCAL has zero point 27.5, nJy 31.4
-LIMIT_NJY = 10.0 ** ((31.4 - 20.5) / 2.5)  # ZTF's median 5-sigma limit, 20.5 mag (Bellm et al. 2019, arXiv:1902.01932)
-# [mag] Photometric repeatability of ZTF at the bright end (Masci et al. 2019, arXiv:1902.01872); the best 5 % of the carried alerts brighter than 16.5 mag
-# have sigmapsf = 0.023.
-ERROR_FLOOR_MAG = 0.02
-SHORTEST_WINDOW, LONGEST_WINDOW = 15.0, 400.0  # [d] an alert brings 30 d of history; nights add up to years
-MIN_WINDOW_DETECTIONS = 5
-_DRAWS_PER_WINDOW = 4  # windows of sparse curves often hold too few detections
-
-_CURVE_COLUMNS = "object_id long, mjd double, passband int, flux double, flux_err double"
-_METADATA_COLUMNS = "object_id long, ra double, decl double, target int"
-_POINTS = LIGHTCURVE_SEGMENTS.column("points")
-
-FloatArray = NDArray[np.float64]
+CURVE_COLUMNS = "object_id long, mjd double, passband int, flux double, flux_err double"
+OBJECT_COLUMNS = "object_id long, ra double, decl double, target int"
+_DETECTED = "detected_bool int, detected int"  # as the unblinded data call it, and as the challenge did
+_HOST = "hostgal_photoz double, hostgal_photoz_err double, mwebv double"
 
 
-@dataclass(frozen=True)
-class Points:
-    """The points of one object in order of time: mjd [d], is_r, flux and flux_err [nJy], is_detection; all (N,)."""
-
-    mjd: FloatArray
-    is_r: NDArray[np.bool_]
-    flux: FloatArray
-    flux_err: FloatArray
-    is_detection: NDArray[np.bool_]
+def published(session: SparkSession, folder: str) -> Published:
+    """The set that lies in a folder, as Parquet or CSV, its two tables known by their columns."""
+    objects = read_table_of(session, folder, OBJECT_COLUMNS, _HOST)
+    return Published(SURVEY, NIGHT, light_curves(session, folder), places(objects), hosts(objects), labels(objects, SURVEY))
 
 
-def light_curves(session: SparkSession, path: str) -> DataFrame:
-    """Rows (object_id, mjd, passband, flux, flux_err) of Parquet or CSV at `path`, bands g and r only; further columns are not read."""
-    return read_columns(session, path, _CURVE_COLUMNS).where(F.col("passband").isin(list(BANDS)))
-
-
-def metadata(session: SparkSession, path: str) -> DataFrame:
-    """Rows (object_id, ra, decl, target) of Parquet or CSV at `path`. The simulation's truth (true_*, tflux_*, libid_cadence) is never read."""
-    return read_columns(session, path, _METADATA_COLUMNS)
-
-
-def segments(metadata: DataFrame, seed: int, windows: int) -> Callable[[DataFrame], DataFrame]:
-    """`light_curves` rows to lightcurve_segments rows: for each object with a detection its whole curve and up to `windows` parts of it.
-
-    The object is called by PLAsTiCC's number, its parts <number>/w1, <number>/w2, ...: what stands before the '/' is the parent, and
-    parts must stay in their parent's fold.
-    """
-
-    def transform(points: DataFrame) -> DataFrame:
-        point = F.struct("mjd", "passband", "flux", "flux_err")
-        curves = points.groupBy("object_id").agg(F.array_sort(F.collect_list(point)).alias("points"))
-        placed = curves.join(metadata, "object_id").select("object_id", "ra", "decl", "points")
-        return LIGHTCURVE_SEGMENTS.select(placed.mapInArrow(_segments_of_curves(seed, windows), LIGHTCURVE_SEGMENTS.spark_schema()))
-
-    return transform
-
-
-def labels(metadata: DataFrame) -> DataFrame:
-    """Labels rows of the objects; the class is NULL for a target outside the taxonomy."""
-    class_of = F.create_map(*(F.lit(value) for leaf in CLASSES for value in (leaf.plasticc, leaf.name)))
-    return LABELS.select(
-        metadata.select(
-            F.lit(SURVEY).alias("survey"),
-            F.col("object_id").cast("string").alias("object_id"),
-            F.lit(LABEL_SOURCE).alias("source"),
-            F.lit(RELEASED_ON).alias("labelled_on"),
-            F.col("target").cast("string").alias("label"),
-            F.try_element_at(class_of, "target").alias("class"),
-            F.lit(None).cast("double").alias("probability"),
+def light_curves(session: SparkSession, folder: str) -> DataFrame:
+    """All measurements; a detection is what the simulation's pipeline flagged, or where the data do not say, 5 sigma from zero."""
+    found = read_table_of(session, folder, CURVE_COLUMNS, _DETECTED)
+    letter = F.create_map(*(F.lit(value) for number, name in enumerate(BAND_NAMES) for value in (number, name)))
+    return measured(
+        found.select(
+            "object_id",
+            "mjd",
+            F.try_element_at(letter, "passband").alias("band"),
+            (F.col("flux") * NJY_PER_FLUXCAL).alias("flux_njy"),
+            (F.col("flux_err") * NJY_PER_FLUXCAL).alias("flux_err_njy"),
+            (F.coalesce("detected_bool", "detected") == 1).alias("is_detection"),
         )
     )
 
 
-def ztf_like(mjd: FloatArray, is_r: NDArray[np.bool_], fluxcal: FloatArray, fluxcal_err: FloatArray) -> Points:
-    """One object's points at ZTF's depth and accuracy.
-
-    F' = k F,   sigma'^2 = (k sigma)^2 + (0.02 ln(10) / 2.5 F')^2,   k = 10^((31.4 - 20.5) / 2.5) / (5 q25(sigma))
-
-    One factor k for the whole object keeps shape, colour and signal-to-noise: its quiet points (the lowest quarter of the errors, where the source
-    adds no noise of its own) get a 5-sigma limit of 20.5 mag. A detection has |F'| >= 5 sigma'.
-
-    mjd [d], is_r, fluxcal, fluxcal_err : (N,), flux with zero point 27.5. Points that are not finite or have no positive error are left out.
-    """
-    usable = np.isfinite(mjd) & np.isfinite(fluxcal) & np.isfinite(fluxcal_err) & (fluxcal_err > 0.0)
-    mjd, is_r = mjd[usable], is_r[usable]
-    flux, flux_err = fluxcal[usable] * NJY_PER_FLUXCAL, fluxcal_err[usable] * NJY_PER_FLUXCAL
-    factor = LIMIT_NJY / (DETECTION_SN * np.quantile(flux_err, 0.25)) if len(flux) else 1.0
-    flux, flux_err = factor * flux, factor * flux_err
-    flux_err = np.hypot(flux_err, ERROR_FLOOR_MAG * np.log(10.0) / 2.5 * flux)
-    return Points(mjd, is_r, flux, flux_err, np.abs(flux) >= DETECTION_SN * flux_err)
+def places(objects: DataFrame) -> DataFrame:
+    """Where the objects are."""
+    return objects.select(F.col("object_id").cast("string").alias("object_id"), "ra", F.col("decl").alias("dec"))
 
 
-def windows(points: Points, count: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
-    """Up to `count` parts of a light curve that hold >= 5 detections: all points of the last L days before and with a detection.
-
-    L is log-uniform between 15 and 400 d, the detection any but the first four. Returns masks (N,), none of the whole curve and none twice.
-    """
-    ends = points.mjd[points.is_detection][MIN_WINDOW_DETECTIONS - 1 :]
-    found: dict[bytes, NDArray[np.bool_]] = {}
-    for _ in range(count * _DRAWS_PER_WINDOW if len(ends) else 0):
-        end = rng.choice(ends)
-        length = np.exp(rng.uniform(np.log(SHORTEST_WINDOW), np.log(LONGEST_WINDOW)))
-        chosen = (points.mjd > end - length) & (points.mjd <= end)
-        if len(found) < count and not chosen.all() and (chosen & points.is_detection).sum() >= MIN_WINDOW_DETECTIONS:
-            found[chosen.tobytes()] = chosen
-    return list(found.values())
+def hosts(objects: DataFrame) -> DataFrame | None:
+    """What is known of the hosts; a photometric redshift of 0 marks the objects of our Galaxy. None where the columns are not there."""
+    named = {"photo_z": "hostgal_photoz", "photo_z_err": "hostgal_photoz_err", "ebv": "mwebv"}
+    told = objects.where(F.col("hostgal_photoz").isNotNull())
+    if told.isEmpty():
+        return None
+    return told.select(F.col("object_id").cast("string").alias("object_id"), *(F.col(theirs).alias(ours) for ours, theirs in named.items()))
 
 
-def _segments_of_curves(seed: int, n_windows: int) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    schema = LIGHTCURVE_SEGMENTS.arrow_schema()
-
-    def segments_of_curves(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        for batch in batches:
-            yield _segment_rows(batch, seed, n_windows, schema)
-
-    return segments_of_curves
-
-
-def _segment_rows(batch: pa.RecordBatch, seed: int, n_windows: int, schema: pa.Schema) -> pa.RecordBatch:
-    numbers = batch.column("object_id").to_numpy()
-    offsets = arrow.offsets(batch.column("points"))
-    fields = {name: arrow.floats(values) for name, values in arrow.records(batch.column("points")).items()}
-    names: list[str] = []
-    rows: list[int] = []
-    parts: list[tuple[Points, NDArray[np.bool_]]] = []
-    for row, number in enumerate(numbers):
-        here = slice(offsets[row], offsets[row + 1])
-        points = ztf_like(fields["mjd"][here], fields["passband"][here] == 2, fields["flux"][here], fields["flux_err"][here])
-        if not points.is_detection.any():
-            continue
-        masks = [np.ones(len(points.mjd), np.bool_), *windows(points, n_windows, np.random.default_rng([seed, int(number)]))]
-        names += [str(number) if i == 0 else f"{number}/w{i}" for i in range(len(masks))]
-        rows += [row] * len(masks)
-        parts += [(points, mask) for mask in masks]
-    return pa.RecordBatch.from_arrays(_columns(batch, numbers, names, np.array(rows, np.int64), parts, schema), schema=schema)
-
-
-def _columns(
-    batch: pa.RecordBatch,
-    numbers: NDArray[np.int64],
-    names: list[str],
-    rows: NDArray[np.int64],
-    parts: list[tuple[Points, NDArray[np.bool_]]],
-    schema: pa.Schema,
-) -> list[pa.Array]:
-    """Columns of the segments: `names[i]` is part `parts[i]` of the object in row rows[i] of the batch."""
-    ra, dec = arrow.floats(batch.column("ra"))[rows], arrow.floats(batch.column("decl"))[rows]
-    columns = {name: pa.nulls(len(names), schema.field(name).type) for name in schema.names}
-    columns |= {
-        "survey": pa.array([SURVEY] * len(names), pa.string()),
-        "object_id": pa.array(names, pa.string()),
-        "night": pa.array([NIGHT] * len(names), pa.date32()),
-        "ra": pa.array(ra),
-        "dec": pa.array(dec),
-        "healpix": pa.array(sky.healpix(ra, dec)),
-        "n_alerts": pa.array([int(points.is_detection[mask].sum()) for points, mask in parts], pa.int32()),
-        **_point_columns(numbers[rows], ra, dec, parts),
-    }
-    return [columns[name] for name in schema.names]
-
-
-def _point_columns(
-    numbers: NDArray[np.int64], ra: FloatArray, dec: FloatArray, parts: list[tuple[Points, NDArray[np.bool_]]]
-) -> dict[str, pa.Array]:
-    counts = np.array([mask.sum() for _, mask in parts], np.int64)
-
-    def joined(name: str) -> NDArray[np.generic]:
-        empty = [np.zeros(0, bool if name.startswith("is_") else float)]
-        return np.concatenate(empty + [getattr(points, name)[mask] for points, mask in parts])
-
-    mjd, flux, flux_err = (joined(name).astype(np.float64) for name in ("mjd", "flux", "flux_err"))
-    is_detection, is_r = joined("is_detection").astype(bool), joined("is_r").astype(bool)
-    position = np.concatenate([np.zeros(0, np.int64)] + [np.flatnonzero(mask) for _, mask in parts])
-    source = np.repeat(numbers, counts) * 100_000 + position
-    fields: dict[str, pa.Array] = {field.name: pa.nulls(len(mjd), field.arrow_type()) for field in _POINTS.fields}
-    fields |= {
-        "exposure_mjd": pa.array(mjd),
-        "mjd": pa.array(mjd),
-        "band": pa.array(np.where(is_r, "r", "g")),
-        "kind": pa.array(np.where(is_detection, "detection", "limit")),
-        "source_id": pa.array(source, mask=~is_detection),
-        "packet_id": pa.array(source),
-        "known_night": pa.array([NIGHT] * len(mjd), pa.date32()),
-        "flux_njy": pa.array(flux, mask=~is_detection),
-        "flux_err_njy": pa.array(flux_err, mask=~is_detection),
-        "limit_njy": pa.array(DETECTION_SN * flux_err),
-        "ra": pa.array(np.repeat(ra, counts)),
-        "dec": pa.array(np.repeat(dec, counts)),
-        "cuts_failed": pa.array([""] * len(mjd), pa.string()),
-    }
-    return point_columns(fields, np.concatenate(([0], np.cumsum(counts))), _POINTS)
+def labels(objects: DataFrame, survey: str) -> DataFrame:
+    """Labels rows of the objects under one of PLAsTiCC's two surveys; the class is NULL for a target outside the taxonomy."""
+    labelled = objects.select("object_id", F.col("target").alias("label"))
+    return label_rows(labelled, survey, LABEL_SOURCE, RELEASED_ON, class_of("plasticc"))

@@ -92,7 +92,8 @@ def _parts(rows: DataFrame, night: Column, is_folded: Column) -> DataFrame:
 def _patches_of(touched: DataFrame) -> Column:
     """Whether `healpix` lies in the patches of sky of the touched objects or next to one of them."""
     shift = 2 * (sky.HEALPIX_ORDER - _PATCH_ORDER)
-    patches = touched.select(F.shiftright("healpix", shift).alias("patch")).distinct().collect()  # 3,072 patches in the sky: bounded
+    placed = touched.where(F.col("healpix").isNotNull())  # published sets do not always say where an object is; such a one has no history
+    patches = placed.select(F.shiftright("healpix", shift).alias("patch")).distinct().collect()  # 3,072 patches in the sky: bounded
     pixel = F.col("healpix")
     condition = F.lit(False)
     around = sky.with_neighbours(np.array([row["patch"] for row in patches], np.int64), _PATCH_ORDER)

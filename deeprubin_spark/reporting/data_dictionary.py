@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from deeprubin_spark.reporting.markdown import cell
 from deeprubin_spark.schemas import LIGHTCURVES, TABLES
 from deeprubin_spark.schemas.contract import Column, Table
+from deeprubin_spark.schemas.surveys import SURVEYS
 from deeprubin_spark.schemas.taxonomy import BRANCHES, CLASSES
 
 _PREFACE = """\
@@ -28,7 +29,8 @@ def data_dictionary() -> str:
     """All of it, as Markdown."""
     everything = (*TABLES, LIGHTCURVES)
     contents = "\n".join(f"- [`{table.name}`](#{table.name}): {table.doc}" for table in everything)
-    sections = [_PREFACE, f"## Tables\n\n{contents}\n- [Classes](#classes)", *(_section(table) for table in everything), _taxonomy()]
+    sections = [_PREFACE, f"## Tables\n\n{contents}\n- [Surveys](#surveys)\n- [Classes](#classes)"]
+    sections += [*(_section(table) for table in everything), _surveys(), _taxonomy()]
     return "\n\n".join(sections) + "\n"
 
 
@@ -61,11 +63,18 @@ def _rows(column: Column, parent: str) -> Iterator[str]:
         yield from _rows(part, f"{name}[].")
 
 
+def _surveys() -> str:
+    lines = ["## Surveys", "", "What stands in a column `survey`.", "", "| survey | | what it is |", "|---|---|---|"]
+    lines += [f"| `{survey.name}` | {'simulated' if survey.is_simulated else 'real'} | {survey.doc} |" for survey in SURVEYS]
+    return "\n".join(lines)
+
+
 def _taxonomy() -> str:
     lines = [
         "## Classes",
         "",
         "What the network may answer: PLAsTiCC's classes under three branches. Gates keep solar-system objects and bogus detections out.",
+        "Other people's classes in these, and these in theirs: [taxonomy.md](taxonomy.md).",
         "",
         "| branch | class | meaning | PLAsTiCC target |",
         "|---|---|---|---|",

@@ -3,6 +3,7 @@
 from deeprubin_spark.schemas.alerts import ALERTS_ZTF, CUTOUTS
 from deeprubin_spark.schemas.contract import Column, Table
 from deeprubin_spark.schemas.features import FEATURES, FEATURES_LSST
+from deeprubin_spark.schemas.hosts import HOSTS
 from deeprubin_spark.schemas.labels import LABELS
 from deeprubin_spark.schemas.lightcurves import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, LIGHTCURVES
 from deeprubin_spark.schemas.models import MODELS
@@ -19,6 +20,7 @@ TABLES: tuple[Table, ...] = (
     LIGHTCURVE_BASE,
     FEATURES,
     FEATURES_LSST,
+    HOSTS,
     LABELS,
     MODELS,
     SCORES,
@@ -32,6 +34,7 @@ __all__ = [
     "CUTOUTS",
     "FEATURES",
     "FEATURES_LSST",
+    "HOSTS",
     "LABELS",
     "LIGHTCURVES",
     "LIGHTCURVE_BASE",

@@ -10,7 +10,12 @@ LABELS = Table(
     columns=(
         Column("survey", "string", doc="Survey whose object is labelled", required=True),
         Column("object_id", "string", ucd="meta.id;meta.main", doc="The survey's id of the object", required=True),
-        Column("source", "string", doc="Who says so: 'plasticc_truth', 'alerce:<classifier>:<version>', ...", required=True),
+        Column(
+            "source",
+            "string",
+            doc="Who says so: 'plasticc_truth', 'spcc_spectroscopic', 'alerce:<classifier>:<version>', ...",
+            required=True,
+        ),
         Column("labelled_on", "date", doc="Day on which the label was made or fetched", required=True),
         Column("label", "string", doc="Label in the source's own words", required=True),
         Column("class", "string", doc="Class of our taxonomy it maps to; NULL where none fits"),

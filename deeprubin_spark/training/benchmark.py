@@ -27,6 +27,7 @@ from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.protocols import Protocol, Split
 
+MODELS = tuple(BASELINES)
 N_SAMPLES = 300
 _KEY = b"deeprubin.fit"
 

@@ -15,6 +15,7 @@ from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import LABELS
 from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+from deeprubin_spark.training.protocols import Protocol
 
 # Simulations place their objects and know no upper limits: neither says what an object is.
 _LEFT_OUT = ("limits", "context")
@@ -43,8 +44,17 @@ class Labelled:
         return found.hexdigest()
 
 
-def labelled(run: Run, survey: str, source: str) -> Labelled:
-    """Objects of `survey` with features and a class by `source`, in the order of their ids. NoInputError where there are none, or too many."""
+def labelled(run: Run, protocol: Protocol) -> tuple[Labelled, NDArray[np.bool_]]:
+    """Objects of a benchmark in the order of their ids, with or without redshift as it allows, and which of them have a spectrum (N,).
+
+    NoInputError where there are none, or too many for the memory.
+    """
+    objects = _objects(run, protocol.survey, protocol.source)
+    spectroscopic = np.isin(objects.object_id, _with_label(run, protocol.survey, protocol.spectroscopic))
+    return objects if protocol.with_redshift else objects.without_redshift(), spectroscopic
+
+
+def _objects(run: Run, survey: str, source: str) -> Labelled:
     rule = rule_of(survey)
     names = tuple(f.name for f in rule.feature_set.features if f.group not in _LEFT_OUT)
     truth = run.read(LABELS, survey=survey).where((F.col("source") == source) & F.col("class").isNotNull())
@@ -64,7 +74,7 @@ def labelled(run: Run, survey: str, source: str) -> Labelled:
     return Labelled(table["object_id"].to_numpy(zero_copy_only=False).astype(str), names, values, target)
 
 
-def with_label(run: Run, survey: str, source: str) -> list[str]:
+def _with_label(run: Run, survey: str, source: str) -> list[str]:
     """Ids of the objects that `source` has given a class."""
     rows = run.read(LABELS, survey=survey).where((F.col("source") == source) & F.col("class").isNotNull())
     return rows.select("object_id").distinct().limit(MOST_OBJECTS).toArrow()["object_id"].to_pylist()  # bounded by MOST_OBJECTS

@@ -28,6 +28,7 @@ from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import FEATURES, MODELS
 from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas.surveys import is_simulated
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.settings import TrainingSettings
 from deeprubin_spark.training.distributed import train_on_spark
@@ -99,7 +100,7 @@ def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSetti
         "feature_set": FEATURE_SET,
         "training": {
             "data": f"survey {settings.survey}, labels {settings.label_source}: simulated light curves"
-            if settings.survey == "plasticc"
+            if is_simulated(settings.survey)
             else settings.survey,
             "sha256": made.sha256,
             "features_version": made.features_version,

@@ -54,7 +54,7 @@ def feature_row(object_id: str, label: int, rng: np.random.Generator, **more):
     bump = np.exp(-0.5 * ((time_of_grid - 20.0 * label) / 10.0) ** 2) * 1e4
     values = {name: float(rng.normal()) for name in MODEL_FEATURES if rng.uniform() > 0.05}
     told = {
-        "survey": "plasticc", "object_id": object_id, "night": NIGHT, "feature_set": FEATURE_SET, "status": "ok", "n_detections": 9,
+        "survey": "plasticc_ztf", "object_id": object_id, "night": NIGHT, "feature_set": FEATURE_SET, "status": "ok", "n_detections": 9,
         "grid_time": as_bytes(time_of_grid),
         "grid_mean": as_bytes(np.tile(bump, 2) + rng.normal(size=128) * 500.0),
         "grid_sd": as_bytes(np.full(128, 500.0)),
@@ -79,7 +79,7 @@ def place(spark, tmp_path_factory) -> Path:
     told = [
         row_of(
             LABELS,
-            survey="plasticc",
+            survey="plasticc_ztf",
             object_id=name,
             source="plasticc_truth",
             labelled_on=dt.date(2018, 9, 28),
@@ -234,7 +234,7 @@ def test_the_forest_sees_each_real_object_once_and_never_the_excluded_night(spar
 def test_too_few_real_objects_or_nothing_labelled_is_exit_66(spark, place, tmp_path):
     with pytest.raises(NoInputError, match="needs 20 objects of survey ztf"):
         anomaly_values(run_at(spark, place, "models", "training.anomaly_excluded_nights=['2018-11-29','2019-07-01']"))
-    with pytest.raises(NoInputError, match="run ingest_plasticc first"):
+    with pytest.raises(NoInputError, match="run ingest_plasticc --survey plasticc_ztf first"):
         export(run_at(spark, tmp_path, "models"))
     with pytest.raises(NoInputError, match="no labelled features"):
         export(run_at(spark, place, "models", "training.label_source=nobody"))
