@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -75,7 +76,8 @@ class Warehouse:
         if self._settings.catalog:
             return self.session.catalog.tableExists(self.identifier(table))
         if self.directory is not None:
-            return (self.directory / table.name / "_delta_log").is_dir()
+            # A creation that was killed leaves the log's directory without a first commit.
+            return next((self.directory / table.name / "_delta_log").glob(_COMMIT), None) is not None
         return DeltaTable.isDeltaTable(self.session, f"{self._root}/{table.name}")
 
     def read(self, table: Table, *, survey: str = "", nights: Sequence[dt.date] | None = None) -> DataFrame:
@@ -175,6 +177,8 @@ class Warehouse:
     def _create(self, table: Table) -> None:
         """Idempotent; the version property comes last, so an interrupted creation is finished by the next one."""
         name = self.identifier(table)
+        if self.directory is not None and not self.exists(table):  # to Delta an empty log's directory is a table, so it would make none
+            shutil.rmtree(self.directory / table.name / "_delta_log", ignore_errors=True)
         partition = f"PARTITIONED BY ({', '.join(table.partition_by)})" if table.partition_by else ""
         self.session.sql(f"CREATE TABLE IF NOT EXISTS {name} ({table.ddl()}) USING delta {partition} COMMENT '{_quoted(table.doc)}'")
         properties = self._properties(table)

@@ -118,6 +118,18 @@ def test_a_creation_that_was_interrupted_is_finished(spark, tmp_path):
     assert set(properties) >= {"delta.constraints.probability", "delta.constraints.scored_or_why_not", "deeprubin.contractVersion"}
 
 
+@pytest.mark.parametrize("left", [(), (".00000000000000000000.json.3f9c1e.tmp",)], ids=["no log entry", "half a log entry"])
+def test_a_creation_that_was_killed_before_its_first_commit_is_made_anew(spark, tmp_path, left):
+    warehouse = Warehouse(spark, WarehouseSettings(path=str(tmp_path)))
+    log = tmp_path / "quarantine" / "_delta_log"
+    log.mkdir(parents=True)
+    for name in left:
+        (log / name).write_text('{"commitInfo"')
+    assert not warehouse.exists(QUARANTINE)
+    warehouse.append(QUARANTINE, quarantined(spark, NIGHT, "a"), "run")
+    assert members(warehouse, NIGHT) == ["a"]
+
+
 def test_a_warehouse_that_cannot_be_written_is_a_configuration_error(spark, tmp_path):
     (tmp_path / "file").write_text("not a directory")
     with pytest.raises(ConfigError, match="warehouse.path"):
