@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from deeprubin_spark.models.baseline import BASELINES
+from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+from deeprubin_spark.training import benchmark
+from deeprubin_spark.training.labelled import Labelled
+from deeprubin_spark.training.protocols import N_FOLDS, PROTOCOLS, SHARES, of_equal_classes
+
+N = 140
+IA, II, TDE = (CLASS_NAMES.index(name) for name in ("SNIa", "SNII", "TDE"))
+
+
+def objects(seed=1, told=True):
+    """Three classes that two of four features tell apart, or none does; a tenth of the values is missing."""
+    rng = np.random.default_rng(seed)
+    target = rng.choice([IA, II, TDE], size=N, p=[0.5, 0.3, 0.2])
+    values = rng.normal(size=(N, 4)).astype(np.float32)
+    if told:
+        values[:, 0] += 4.0 * (target == II)
+        values[:, 1] += 4.0 * (target == TDE)
+    values[rng.uniform(size=values.shape) < 0.1] = np.nan
+    return Labelled(np.array([f"{i:04}" for i in range(N)]), ("a", "b", "host_photo_z", "rest_width_g"), values, target)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """scikit-learn's threads wait for each other in a busy loop, which on a machine with other work takes minutes for a small fit."""
+    with threadpool_limits(1):
+        yield
+
+
+def task(directory, of=None, set_name="plasticc", model="random_forest"):
+    return benchmark.Task(set_name, PROTOCOLS[set_name], model, of or objects(), np.arange(N) % 7 == 0, directory)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_no_object_trains_and_is_judged_and_all_are_used(name):
+    made = objects()
+    spectroscopic = np.arange(N) % 7 == 0
+    for group, splits in PROTOCOLS[name].splits(made.target, spectroscopic, 3).items():
+        for split in splits:
+            assert not set(split.train) & set(split.test) and len(split.train) + len(split.test) == N
+        if name == "plasticc":
+            assert sorted(np.concatenate([split.test for split in splits])) == list(range(N)) and len(splits) == N_FOLDS
+        if name == "spcc-biased":
+            assert set(splits[0].train) == set(np.flatnonzero(spectroscopic))
+        if name == "spcc-random":
+            assert len(splits[0].train) == pytest.approx(float(group.removesuffix(" %")) / 100.0 * N, abs=1)
+    assert len(PROTOCOLS["spcc-random"].splits(made.target, spectroscopic, 3)) == len(SHARES)
+
+
+@pytest.mark.parametrize("model", BASELINES)
+def test_a_baseline_learns_what_there_is_and_nothing_else(tmp_path, model):
+    found = benchmark.run_benchmark(task(tmp_path / "told", model=model), [1])["scores"]["five folds"]
+    assert found["accuracy"]["mean"] > 0.9 and found["accuracy"]["low"] < found["accuracy"]["mean"] < found["accuracy"]["high"]
+    blind = benchmark.run_benchmark(task(tmp_path / "blind", objects(told=False), model=model), [1])["scores"]["five folds"]
+    assert blind["balanced_accuracy"]["low"] < 1.0 / 3.0 + 0.03 and blind["accuracy"]["mean"] < 0.6
+
+
+def test_permuted_labels_give_chance(tmp_path):
+    made = objects()
+    shuffled = Labelled(made.object_id, made.names, made.values, np.random.default_rng(5).permutation(made.target))
+    found = benchmark.run_benchmark(task(tmp_path, shuffled), [1])["scores"]["five folds"]
+    assert found["balanced_accuracy"]["low"] < 1.0 / 3.0 + 0.03 and found["kaggle_log_loss"]["mean"] > 0.9 * np.log(3.0)
+
+
+def test_a_fit_that_is_there_is_not_made_again_and_other_data_is(tmp_path):
+    first = benchmark.run_benchmark(task(tmp_path), [1, 2])
+    places = sorted(tmp_path.glob("plasticc/random_forest/seed-*/*.parquet"))
+    assert len(places) == 2 * N_FOLDS
+    before = [place.stat().st_mtime_ns for place in places]
+    places[3].unlink()  # as after a crash
+    again = benchmark.run_benchmark(task(tmp_path), [1, 2])
+    after = [place.stat().st_mtime_ns for place in places]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [i != 3 for i in range(2 * N_FOLDS)]
+    assert again["scores"] == first["scores"] == json.loads((tmp_path / "plasticc-random_forest.json").read_text())["scores"]
+    other = benchmark.run_benchmark(task(tmp_path, objects(seed=2)), [1, 2])
+    assert other["data_sha256"] != first["data_sha256"] and other["scores"] != first["scores"]
+
+
+def test_one_seed_has_no_spread_and_more_have_one(tmp_path):
+    one, two = (benchmark.run_benchmark(task(tmp_path), seeds)["scores"]["five folds"]["accuracy"] for seeds in ([1], [1, 2]))
+    assert one["sd_of_seeds"] is None and two["sd_of_seeds"] >= 0.0
+
+
+def test_without_redshift_no_feature_has_it():
+    assert objects().without_redshift().names == ("a", "b")
+
+
+def test_equal_classes_weigh_the_same_in_sum_and_a_disruption_twice():
+    counts = np.zeros(len(CLASS_NAMES))
+    counts[[IA, II, TDE]] = 100, 20, 5
+    weight = counts * of_equal_classes(counts)
+    assert weight[IA] == weight[II] == 1.0 and weight[TDE] == 2.0 and not weight[counts == 0].any()
