@@ -21,7 +21,7 @@ from deeprubin_spark.schemas.taxonomy_map import class_of
 
 SURVEY = "elasticc"
 LABEL_SOURCE = "elasticc_truth"
-NIGHT = dt.date(2026, 12, 31)  # after the last simulated visit of the three years, which began in 2023
+NIGHT = dt.date(2026, 12, 31)  # after every simulated visit: the alerts we know end in September 2025
 TOLD_ON = dt.date(2022, 12, 31)  # the year of the stream
 TAI_MINUS_UTC = 37.0  # [s] since 2017 (IERS Bulletin C)
 

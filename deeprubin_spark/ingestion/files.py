@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -30,7 +30,7 @@ def read_table_of(session: SparkSession, folder: str, columns: str, optional: st
 
     NoInputError where no file of the folder has them.
     """
-    wanted = set(_names(columns))
+    wanted = names(columns)
     found: dict[bool, list[str]] = {}
     for file in files_in(session, folder, _TABLES):
         if wanted <= set(_frame(session, [file]).columns):
@@ -43,8 +43,21 @@ def read_table_of(session: SparkSession, folder: str, columns: str, optional: st
 
 def has_table_of(session: SparkSession, folder: str, columns: str) -> bool:
     """Whether a file of the folder has these columns."""
-    wanted = set(_names(columns))
+    wanted = names(columns)
     return any(wanted <= set(_frame(session, [file]).columns) for file in files_in(session, folder, _TABLES))
+
+
+def columns_at(session: SparkSession, path: str) -> set[str]:
+    """Names of the columns of Parquet or CSV at `path`. NoInputError where there is none."""
+    try:
+        return set(_frame(session, [path]).columns)
+    except AnalysisException as error:
+        raise NoInputError(f"{path}: expected Parquet or CSV; {str(error).splitlines()[0]}") from error
+
+
+def names(columns: str) -> set[str]:
+    """The names in "object_id long, mjd double"."""
+    return {name for name, _ in _typed(columns)}
 
 
 def files_in(session: SparkSession, folder: str, pattern: str) -> list[str]:
@@ -66,10 +79,6 @@ def _chosen(found: DataFrame, columns: str, optional: str) -> DataFrame:
     needed = (F.col(name).cast(kind).alias(name) for name, kind in _typed(columns))
     others = ((F.col(name) if name in there else F.lit(None)).cast(kind).alias(name) for name, kind in _typed(optional))
     return found.select(*needed, *others)
-
-
-def _names(columns: str) -> Iterable[str]:
-    return (name for name, _ in _typed(columns))
 
 
 def _typed(columns: str) -> list[tuple[str, str]]:

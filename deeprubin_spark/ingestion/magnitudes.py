@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.ingestion import label_lists
-from deeprubin_spark.ingestion.files import read_columns
+from deeprubin_spark.ingestion.files import columns_at, names, read_columns
 from deeprubin_spark.ingestion.published_points import Published, measured
 from deeprubin_spark.kernels.photometry import MAG_PER_RELATIVE_FLUX, ZERO_POINT
 
@@ -24,9 +24,10 @@ _NO_MAGNITUDE = 1.0  # [mag] an error this large stands for "not measured" (SDSS
 
 
 class ListForm(NamedTuple):
-    """A form of list: its columns, and from them objectId, source, label, ra and dec [deg] (NULL where it does not say)."""
+    """A form of list: the columns it is known by, others it may have, and from them objectId, source, label, ra and dec [deg]."""
 
     columns: str
+    optional: str
     object_id: Column
     source: Column
     label: Column
@@ -36,42 +37,36 @@ class ListForm(NamedTuple):
 
 def list_forms() -> tuple[ListForm, ...]:
     """The forms we know: our own, ZTF's Bright Transient Survey (Perley et al. 2020), RR Lyrae of SDSS Stripe 82 (Sesar et al. 2010)."""
+    ours = ("objectId", "source", "label", "ra", "dec")
+    bts = (F.col("ZTFID"), F.lit("ztf_bts"), F.col("type"), 15.0 * _sexagesimal("RA"), _sexagesimal("Dec"))
     unknown = F.lit(None).cast("double")
+    stripe = (F.col("Num"), F.lit("sdss_s82_rrlyrae"), F.concat(F.lit("RR"), F.upper("Type")), unknown, unknown)
     return (
-        ListForm(
-            f"{label_lists.COLUMNS}, ra double, dec double", F.col("objectId"), F.col("source"), F.col("label"), F.col("ra"), F.col("dec")
-        ),
-        ListForm(label_lists.COLUMNS, F.col("objectId"), F.col("source"), F.col("label"), unknown, unknown),
-        ListForm(
-            "ZTFID string, type string, RA string, Dec string",
-            *(F.col("ZTFID"), F.lit("ztf_bts"), F.col("type"), 15.0 * _sexagesimal("RA"), _sexagesimal("Dec")),
-        ),
-        ListForm(
-            "Num string, Type string, Per double",
-            *(F.col("Num"), F.lit("sdss_s82_rrlyrae"), F.concat(F.lit("RR"), F.upper("Type")), unknown, unknown),
-        ),
+        ListForm(label_lists.COLUMNS, "ra double, dec double", *(F.col(name) for name in ours)),
+        ListForm("ZTFID string, type string, RA string, Dec string", "", *bts),
+        ListForm("Num string, Type string, Per double", "", *stripe),
     )
 
 
 def published(session: SparkSession, survey: str, curves: str, listed: str, labelled_on: dt.date, of_the_star: bool) -> Published:
     """Light curves and list, each a file or folder of Parquet or CSV; of_the_star: the magnitudes are not those of a difference image."""
     objects = objects_of(session, listed)
-    places = objects.groupBy(F.col("objectId").alias("object_id")).agg(F.first("ra", True).alias("ra"), F.first("dec", True).alias("dec"))
+    place = F.max(F.struct("ra", "dec"))  # of several, as two sources may say: one that is known
+    places = objects.groupBy(F.col("objectId").alias("object_id")).agg(place.alias("place")).select("object_id", "place.*")
     found = measured_fluxes(read_columns(session, curves, CURVE_COLUMNS), of_the_star)
     return Published(survey, NIGHT, found, places, None, label_lists.labels(objects, survey, labelled_on))
 
 
 def objects_of(session: SparkSession, listed: str) -> DataFrame:
     """Rows (objectId, source, label, ra, dec) of a list in one of `list_forms`. NoInputError where it is in none of them."""
+    found = columns_at(session, listed)
     for form in list_forms():
-        try:
-            rows = read_columns(session, listed, form.columns)
-        except NoInputError:
-            continue
-        named = {"objectId": form.object_id, "source": form.source, "label": form.label, "ra": form.ra, "dec": form.dec}
-        return rows.select(*(column.alias(name) for name, column in named.items())).where("objectId IS NOT NULL")
+        if names(form.columns) <= found:
+            named = {"objectId": form.object_id, "source": form.source, "label": form.label, "ra": form.ra, "dec": form.dec}
+            rows = read_columns(session, listed, form.columns, form.optional)
+            return rows.select(*(column.alias(name) for name, column in named.items())).where("objectId IS NOT NULL")
     known = " or ".join(form.columns for form in list_forms())
-    raise NoInputError(f"{listed}: expected Parquet or CSV with the columns {known}")
+    raise NoInputError(f"{listed}: expected Parquet or CSV with the columns {known}, found {', '.join(sorted(found))}")
 
 
 def measured_fluxes(magnitudes: DataFrame, of_the_star: bool) -> DataFrame:

@@ -67,8 +67,9 @@ def write(run: Run, found: Published) -> None:
         raise NoInputError(f"survey {found.survey}: expected objects and their measurements, found {n_listed:,} and {n_measured:,}")
     made = found.measurements.transform(segments(found.survey, found.night, found.places))
     run.replace_slice(LIGHTCURVE_SEGMENTS, made, nights=(found.night,), survey=found.survey)
-    if found.hosts is not None:
-        run.replace_slice(HOSTS, host_rows(found.hosts, found.survey), nights=None, survey=found.survey)
+    unknown = run.session.createDataFrame([], HOSTS.spark_schema())
+    hosts = unknown if found.hosts is None else host_rows(found.hosts, found.survey)
+    run.replace_slice(HOSTS, hosts, nights=None, survey=found.survey)
     run.merge_by_key(LABELS, found.labels)
     written = run.warehouse.read(LIGHTCURVE_SEGMENTS, survey=found.survey)
     told = written.agg(F.count("*"), F.sum(F.size("points")), F.sum("n_alerts")).collect()[0]  # one row: bounded

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
+from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.ingestion import snana_text
 from deeprubin_spark.ingestion.files import files_in, has_table_of, read_table_of
 from deeprubin_spark.ingestion.published_points import NJY_PER_FLUXCAL, Published, label_rows, measured
@@ -98,13 +99,14 @@ def _in_njy(curves: DataFrame) -> DataFrame:
 
 
 def _texts(session: SparkSession, folder: str) -> DataFrame:
-    files_in(session, folder, _TEXT_FILES)  # for the error
+    if not files_in(session, folder, _TEXT_FILES):
+        raise NoInputError(f"{folder}: expected {_TEXT_FILES}, or Parquet or CSV with the columns {_CURVE_COLUMNS}, found neither")
     return session.read.text(folder, wholetext=True, pathGlobFilter=_TEXT_FILES, recursiveFileLookup=True)
 
 
 def _rows(parse: Callable[[str], dict[str, Any] | None], columns: str) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """A mapInArrow function from texts to the rows that `parse` finds in them."""
-    schema = to_arrow_schema(cast("StructType", StructType.fromDDL(columns)))
+    schema = to_arrow_schema(cast(StructType, StructType.fromDDL(columns)))
 
     def rows_of_texts(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:

@@ -95,7 +95,7 @@ def export(run: Run) -> Export:
     if empty:
         raise NoInputError(
             f"training: no labelled features of survey {settings.survey!r} with {settings.min_detections} detections in fold {', '.join(empty)}; "
-            f"ingest that survey (ingest_plasticc --survey plasticc_ztf) and run extract_features --survey {settings.survey} first"
+            f"ingest that survey and run extract_features --survey {settings.survey} first"
         )
     for fold in ("validation", "test"):
         _write(rows.where(F.col("fold") == fold).withColumn("row", F.xxhash64("object_id")).coalesce(1).sort("row"), directory / fold)

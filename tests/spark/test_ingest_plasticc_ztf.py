@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark.bands import band_index
 from deeprubin_spark.errors import NoInputError
-from deeprubin_spark.ingestion import plasticc
+from deeprubin_spark.ingestion import plasticc, plasticc_ztf
 from deeprubin_spark.kernels import light_curve_features as kernel
 from deeprubin_spark.kernels.light_curves import light_curves
 from deeprubin_spark.kernels.observations import Observations
@@ -29,20 +29,20 @@ OBJECTS = 40
 
 @pytest.fixture(scope="module")
 def carried(tmp_path_factory):
-    """Paths of the first carried objects' light curves and metadata."""
+    """A folder with the first carried objects' light curves and metadata."""
     directory = tmp_path_factory.mktemp("plasticc")
     metadata = pq.read_table(DATA / "plasticc" / "metadata.parquet").slice(0, OBJECTS)
     curves = pq.read_table(DATA / "plasticc" / "light_curves.parquet")
     pq.write_table(metadata, directory / "metadata.parquet")
     pq.write_table(curves.filter(pc.is_in(curves["object_id"], metadata["object_id"].combine_chunks())), directory / "curves.parquet")
-    return str(directory / "curves.parquet"), str(directory / "metadata.parquet")
+    return str(directory)
 
 
 @pytest.fixture(scope="module")
 def made(spark, carried):
     """All segments, as dictionaries by object_id."""
-    metadata = plasticc.metadata(spark, carried[1])
-    frame = plasticc.light_curves(spark, carried[0]).transform(plasticc.segments(metadata, seed=1, windows=3))
+    metadata = plasticc_ztf.metadata(spark, carried)
+    frame = plasticc_ztf.light_curves(spark, carried).transform(plasticc_ztf.segments(metadata, seed=1, windows=3))
     return {row["object_id"]: row.asDict(recursive=True) for row in frame.collect()}
 
 
@@ -71,13 +71,13 @@ def test_limits_fall_near_twenty_and_a_half_magnitudes_and_errors_have_a_floor(m
 
 def test_scaling_keeps_signal_to_noise_where_the_floor_is_negligible():
     mjd, flux, err = np.arange(8.0), np.array([1.0, -7.0, 0.2, 6.0, 5.5, -0.3, 8.0, 2.0]), np.ones(8)
-    points = plasticc.ztf_like(mjd, np.zeros(8, bool), flux, err)
+    points = plasticc_ztf.ztf_like(mjd, np.zeros(8, bool), flux, err)
     np.testing.assert_allclose(points.flux / points.flux_err, flux, rtol=0.02)
     assert points.is_detection.tolist() == [False, True, False, True, True, False, True, False]
 
 
 def test_points_without_a_usable_error_are_left_out():
-    points = plasticc.ztf_like(np.arange(4.0), np.zeros(4, bool), np.array([1.0, np.nan, 3.0, 4.0]), np.array([1.0, 1.0, 0.0, np.inf]))
+    points = plasticc_ztf.ztf_like(np.arange(4.0), np.zeros(4, bool), np.array([1.0, np.nan, 3.0, 4.0]), np.array([1.0, 1.0, 0.0, np.inf]))
     assert len(points.mjd) == 1
 
 
@@ -95,10 +95,10 @@ def test_a_part_is_a_stretch_of_its_parent_that_ends_with_a_detection(made):
 
 
 def test_the_same_seed_makes_the_same_parts_and_another_seed_others(spark, carried, made):
-    metadata = plasticc.metadata(spark, carried[1])
+    metadata = plasticc_ztf.metadata(spark, carried)
 
     def lengths(seed):
-        frame = plasticc.light_curves(spark, carried[0]).repartition(3).transform(plasticc.segments(metadata, seed=seed, windows=3))
+        frame = plasticc_ztf.light_curves(spark, carried).repartition(3).transform(plasticc_ztf.segments(metadata, seed=seed, windows=3))
         return {row["object_id"]: row["n"] for row in frame.select("object_id", F.size("points").alias("n")).collect()}
 
     assert lengths(1) == {name: len(row["points"]) for name, row in made.items()}
@@ -107,22 +107,27 @@ def test_the_same_seed_makes_the_same_parts_and_another_seed_others(spark, carri
 
 def test_labels_are_the_targets_and_a_code_outside_the_taxonomy_has_no_class(spark, tmp_path):
     pq.write_table(pa.table({"object_id": [1, 2], "ra": [1.0, 2.0], "decl": [1.0, 2.0], "target": [90, 991]}), tmp_path / "m.parquet")
-    rows = {row["object_id"]: row for row in plasticc.labels(plasticc.metadata(spark, str(tmp_path / "m.parquet"))).collect()}
+    made = plasticc.labels(plasticc_ztf.metadata(spark, str(tmp_path)), plasticc_ztf.SURVEY)
+    rows = {row["object_id"]: row for row in made.collect()}
     assert (rows["1"]["label"], rows["1"]["class"], rows["1"]["source"]) == ("90", "SNIa", "plasticc_truth")
     assert (rows["2"]["label"], rows["2"]["class"]) == ("991", None)
     assert rows["1"]["labelled_on"] == dt.date(2018, 9, 28)
 
 
 def test_csv_as_the_challenge_published_it_is_read_too(spark, carried, tmp_path):
-    curves = pq.read_table(carried[0])
+    curves = pq.read_table(f"{carried}/curves.parquet")
     (tmp_path / "curves.csv").write_text(curves.append_column("detected", pa.array([1] * len(curves))).to_pandas().to_csv(index=False))
-    assert plasticc.light_curves(spark, str(tmp_path / "curves.csv")).count() == plasticc.light_curves(spark, carried[0]).count()
+    assert plasticc_ztf.light_curves(spark, str(tmp_path)).count() == plasticc_ztf.light_curves(spark, carried).count()
 
 
-def test_a_missing_file_or_column_is_exit_66(spark, carried):
-    for path in ("/nowhere/x.parquet", carried[1]):
-        with pytest.raises(NoInputError, match="expected Parquet or CSV with the columns object_id") as refused:
-            plasticc.light_curves(spark, path)
+def test_a_missing_folder_or_a_table_without_the_columns_is_exit_66(spark, carried, tmp_path):
+    pq.write_table(pq.read_table(f"{carried}/metadata.parquet").drop(["ra"]), tmp_path / "metadata.parquet")
+    for folder, told in (
+        ("/nowhere", "expected a folder with files"),
+        (str(tmp_path), "expected a folder with Parquet or CSV that has the columns"),
+    ):
+        with pytest.raises(NoInputError, match=told) as refused:
+            plasticc_ztf.metadata(spark, folder)
         assert refused.value.exit_code == 66
 
 
@@ -156,9 +161,9 @@ def test_the_job_run_twice_leaves_the_same_tables(spark, carried, tmp_path):
     sets = [argument for value in places(tmp_path) for argument in ("--set", value)]
     contents = []
     for _ in range(2):
-        assert ingest_plasticc.main(["--light-curves", carried[0], "--metadata", carried[1], *sets]) == 0
+        assert ingest_plasticc.main(["--data", carried, "--survey", "plasticc_ztf", *sets]) == 0
         warehouse = Warehouse(spark, settings_at(tmp_path).warehouse)
-        segments = warehouse.read(LIGHTCURVE_SEGMENTS, survey="plasticc").select(
+        segments = warehouse.read(LIGHTCURVE_SEGMENTS, survey="plasticc_ztf").select(
             F.sum(F.xxhash64("object_id", F.col("points").cast("string")) % 1000003)
         )
         contents.append((segments.first()[0], warehouse.read(LABELS).count()))
