@@ -18,7 +18,8 @@ from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.ingestion import elasticc, magnitudes, plasticc, published_points, spcc
 from deeprubin_spark.kernels import sky
 from deeprubin_spark.preprocessing.features import features
-from deeprubin_spark.schemas import FEATURES, HOSTS, LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, RUNS
+from deeprubin_spark.schemas import HOSTS, LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, RUNS
+from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.schemas.packed_points import packed_rows
 from deeprubin_spark.tables import Warehouse
 from tests.conftest import DATA, places, settings_at
@@ -249,7 +250,8 @@ def test_an_object_whose_place_is_unknown_has_features(spark, warehouse, tmp_pat
     one = magnitudes.published(spark, "sdss_labelled", str(tmp_path / "curves.parquet"), str(tmp_path / "periods.csv"), LABELLED_ON, True)
     made = one.measurements.transform(published_points.segments(one.survey, one.night, one.places))
     base = spark.createDataFrame([], LIGHTCURVE_BASE.spark_schema())
-    rows = features(made, base, made, warehouse.read(FEATURES)).collect()
+    rule = rule_of("sdss_labelled")
+    rows = features(made, base, made, warehouse.read(rule.table), rule).collect()
     assert [(row["object_id"], row["status"]) for row in rows] == [("7", "ok")]
 
 
