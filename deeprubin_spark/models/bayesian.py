@@ -1,4 +1,4 @@
-"""Networks that know what they do not know: an ensemble, thinned copies, and weights with a distribution.
+"""Networks that know what they do not know: an ensemble, thinned copies, weights with a distribution; and light curves redrawn within their errors.
 
 Each way ends in draws of probabilities (K, B, C), which `uncertainty.of_draws` splits alike. A draw is one network, the same for all objects, so an
 object's answer does not depend on its neighbours. The last-layer Laplace approximation is in laplace.py.
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deeprubin_spark.models.hybrid import Curve, HybridNetwork, Thinning
+from deeprubin_spark.models.points import Points, Tokens, noise_pattern, redrawn_points, tokens
 from deeprubin_spark.models.uncertainty import softmax
 
 PRIOR_SD = 1.0
@@ -36,6 +37,18 @@ def dropout_draws(network: HybridNetwork[Curve], curve: Curve, features: Tensor,
     thinnings = [module for module in network.modules() if isinstance(module, Thinning)]
     with torch.inference_mode(), _put_back(thinnings, "kept"):
         return np.stack([_drawn(thinnings, generator, network, (curve, features)) for _ in range(n_draws)])
+
+
+def noise_draws(network: HybridNetwork[Tokens], points: Points, features: Tensor, *, n_draws: int = 8, seed: int = 0) -> FloatArray:
+    """Probabilities of the light curve redrawn within its errors, along a noise pattern and against it, as a published model does.
+
+    Their mean is one network's answer. Put in `uncertainty.of_draws` singly, they would count errors of measurement as ignorance of the network.
+    points : by time, at most 256 an object
+    """
+    kappa, network = np.ones(len(points)), network.eval()
+    patterns = [(-1.0) ** k * noise_pattern(points, seed + k // 2) for k in range(n_draws)]
+    with torch.inference_mode():
+        return np.stack([_probabilities(network(tokens(redrawn_points(points, e, kappa)), features)[0]) for e in patterns])
 
 
 class BayesianLinear(nn.Module):

@@ -61,6 +61,11 @@ class Points:
         """(N,) each point's object."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
+    @property
+    def position(self) -> NDArray[np.int64]:
+        """(N,) each point's place in its object, from 0."""
+        return np.arange(len(self.mjd)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+
     def take(self, order: NDArray[np.int64]) -> Points:
         """The points at these places, object by object."""
         counts = np.bincount(self.owner[order], minlength=len(self))
@@ -100,8 +105,7 @@ def most_informative(points: Points, max_points: int = MAX_POINTS) -> Points:
     if len(counts) == 0 or counts.max() <= max_points:
         return ordered
     best = np.lexsort((-np.arange(len(ordered.mjd)), -information(ordered.flux, ordered.flux_err), ordered.owner))
-    rank = np.arange(len(best)) - np.repeat(ordered.offsets[:-1], counts)
-    return ordered.take(np.sort(best[rank < max_points]))
+    return ordered.take(np.sort(best[ordered.position < max_points]))
 
 
 def redrawn_points(points: Points, normal: FloatArray, kappa: FloatArray) -> Points:
@@ -113,14 +117,19 @@ def redrawn_points(points: Points, normal: FloatArray, kappa: FloatArray) -> Poi
     return replace(points, flux=points.flux + strength * points.flux_err * normal, flux_err=points.flux_err * np.sqrt(1.0 + strength**2))
 
 
+def noise_pattern(points: Points, seed: int) -> FloatArray:
+    """(N,) standard normal by a point's place in its object, of at most 256: every object is redrawn alike, whatever stands beside it."""
+    pattern: FloatArray = np.random.default_rng(seed).standard_normal(MAX_POINTS)[points.position]
+    return pattern
+
+
 def hidden_points(points: Points, uniform: FloatArray, *, random_share: float = 0.3, latest_share: float = 0.2) -> Mask:
     """What the network has to rebuild: (N,) bool, a random share of the points, and of each object's points, which are by time, the latest.
 
     uniform : (N,) in [0, 1)
     """
     counts = np.diff(points.offsets)
-    position = np.arange(len(points.mjd)) - np.repeat(points.offsets[:-1], counts)
-    is_late = position >= np.repeat(counts - np.floor(latest_share * counts), counts)
+    is_late = points.position >= np.repeat(counts - np.floor(latest_share * counts), counts)
     return np.asarray((uniform < random_share) | is_late)
 
 

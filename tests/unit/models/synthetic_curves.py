@@ -54,7 +54,9 @@ def without_features(n: int) -> torch.Tensor:
     return torch.zeros(n, 0)
 
 
-def train(network, loss_of: Callable[[torch.Tensor], torch.Tensor], n_rows: int, *, steps: int, rate: float = 5e-3, batch: int = 64) -> None:
+def train(
+    network, loss_of: Callable[[torch.Tensor], torch.Tensor], n_rows: int, *, steps: int, rate: float = 5e-3, batch: int = 64
+) -> None:
     """A few steps along the gradient of loss_of(rows)."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from deeprubin_spark.models.bayesian import make_head_bayesian
+from deeprubin_spark.models.bayesian import make_head_bayesian, noise_draws
 from deeprubin_spark.models.gru import GruShape, LightCurveGru
 from deeprubin_spark.models.inputs import MODEL_FEATURES
 from deeprubin_spark.models.losses import multitask_loss, reconstruction_loss
 from deeprubin_spark.models.points import Points, Tokens, hidden_points, most_informative, redrawn_points, tokens
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.models.transformer import LightCurveTransformer, TransformerShape
+from deeprubin_spark.models.uncertainty import of_draws
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from tests.unit.models.synthetic_curves import N_CLASSES, curves, grid_set, point_set, train, without_features
 
@@ -162,9 +163,8 @@ def test_confidence_falls_as_errors_are_inflated(name):
     new = most_informative(new)
     confidence = []
     for factor in (1.0, 2.0, 4.0, 8.0):
-        inflated = dataclasses.replace(new, flux_err=factor * new.flux_err)
-        with torch.inference_mode():
-            confidence.append(network(tokens(inflated), without_features(300))[0].softmax(dim=1).amax(dim=1).mean().item())
+        draws = noise_draws(network, dataclasses.replace(new, flux_err=factor * new.flux_err), without_features(300))
+        confidence.append(of_draws(draws).probabilities.max(axis=1).mean())
     assert confidence[0] > confidence[1] > confidence[2] > confidence[3]
     assert confidence[0] - confidence[3] > 0.1
 

@@ -15,6 +15,7 @@ from deeprubin_spark.models.points import (
     hidden_points,
     information,
     most_informative,
+    noise_pattern,
     redrawn_points,
     tokens,
     wavelength_code,
@@ -26,7 +27,12 @@ from tests.unit.models.synthetic_curves import curves
 def one(mjd, flux, error, wavelength=6223.0, detected=True) -> Points:
     n = len(mjd)
     return Points(
-        np.array([0, n]), np.asarray(mjd, float), np.full(n, wavelength), np.asarray(flux, float), np.asarray(error, float), np.full(n, detected)
+        np.array([0, n]),
+        np.asarray(mjd, float),
+        np.full(n, wavelength),
+        np.asarray(flux, float),
+        np.asarray(error, float),
+        np.full(n, detected),
     )
 
 
@@ -102,6 +108,13 @@ def test_redrawing_spreads_fluxes_by_what_it_adds_to_their_errors():
     assert moved.flux.std() == pytest.approx(0.75 * 7.0, rel=0.02)
     assert moved.flux_err == pytest.approx(np.full(20_000, 7.0 * 1.25))
     np.testing.assert_array_equal(redrawn_points(points, normal, np.array([0.0])).flux, points.flux)
+
+
+def test_the_noise_pattern_of_an_object_is_its_own_wherever_it_stands():
+    points, _ = curves(9, 10)
+    pattern = noise_pattern(points, 3)
+    for a, b in zip(points.offsets, points.offsets[1:], strict=False):
+        np.testing.assert_array_equal(pattern[a:b], np.random.default_rng(3).standard_normal(256)[: b - a])
 
 
 def test_a_hidden_point_tells_when_and_in_which_band_and_nothing_of_its_flux():

@@ -36,10 +36,14 @@ def test_attention_is_the_formula():
             read = []
             for head, trust in enumerate((1.0, 0.3)):
                 own = slice(3 * head, 3 * head + 3)
-                share = np.array([
-                    weight[row, j].item() ** trust * math.exp(query[row, i, own] @ key[row, j, own] / math.sqrt(3.0)) * bool(given[row, j])
-                    for j in range(5)
-                ])
+                share = np.array(
+                    [
+                        weight[row, j].item() ** trust
+                        * math.exp(query[row, i, own] @ key[row, j, own] / math.sqrt(3.0))
+                        * bool(given[row, j])
+                        for j in range(5)
+                    ]
+                )
                 read.append(share / share.sum() @ value[row, :, own])
             expected = np.concatenate(read) @ attention.outlet.weight.detach().numpy().T + attention.outlet.bias.detach().numpy()
             np.testing.assert_allclose(made[row, i], expected, rtol=1e-6)
@@ -50,9 +54,7 @@ def test_a_point_of_half_the_weight_twice_is_the_point_once():
     attention = WeightedAttention(8, heads=2)
     h = torch.randn(1, 3, 8)
     once = attention(h, torch.zeros(1, 3), torch.ones(1, 3, dtype=torch.bool))
-    twice = attention(
-        torch.cat([h, h[:, 2:]], dim=1), torch.tensor([[1.0, 1.0, 0.5, 0.5]]).log(), torch.ones(1, 4, dtype=torch.bool)
-    )
+    twice = attention(torch.cat([h, h[:, 2:]], dim=1), torch.tensor([[1.0, 1.0, 0.5, 0.5]]).log(), torch.ones(1, 4, dtype=torch.bool))
     torch.testing.assert_close(twice[:, :3], once)
 
 
