@@ -25,7 +25,7 @@ class Thinning(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """(..., D) to (..., D)."""
-        return nn.functional.dropout(h, self.share, self.training) if self.kept is None else h * self.kept
+        return nn.functional.dropout(h, self.share, self.training) if self.kept is None else h * self.kept.to(h.device)
 
     def draw(self, generator: torch.Generator) -> None:
         """Fix which channels are kept, each with probability 1 - share, and scaled so that the mean stays."""

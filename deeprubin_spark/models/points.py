@@ -15,7 +15,6 @@ from torch import Tensor
 
 from deeprubin_spark.bands import BANDS
 from deeprubin_spark.kernels.measurements import DETECTION, LIMIT
-from deeprubin_spark.schemas.packed_points import Records
 
 MAX_POINTS = 256
 TOKEN: tuple[str, ...] = ("flux", "error", "log_sn", "detection", "gap", "log_scale", "hidden")
@@ -73,8 +72,8 @@ class Points:
         return Points(np.concatenate([[0], np.cumsum(counts)]), **flat)
 
 
-def from_records(records: Records, offsets: NDArray[np.int64], *, with_limits: bool = False) -> Points:
-    """Points of the column `points` of `features`: (N,) `MODEL_RECORD`, (B + 1,).  Points without a usable flux are left out.
+def from_records(records: NDArray[np.void], offsets: NDArray[np.int64], *, with_limits: bool = False) -> Points:
+    """Points of the column `points` of `features`: (N,) `MODEL_RECORD`, (B + 1,). Points without a usable flux are left out.
 
     A measurement counts as a detection if the survey said so, or if it is forced photometry beyond 5 sigma. with_limits: an upper limit is the
     measurement 0 +- limit / 5, which is what forced photometry says of an object that is not there.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deeprubin_spark.models.points import Tokens, most_informative, tokens, wavelength_code
-from deeprubin_spark.models.transformer import LightCurveTransformer, TimeModulation, TransformerShape, WeightedAttention
+from deeprubin_spark.models.transformer import LightCurveTransformer, TimeModulation, TransformerShape, WeightedAttention, information_bias
 from tests.unit.models.synthetic_curves import curves, point_set
 
 
@@ -25,22 +25,18 @@ def arranged(made: Tokens, order: torch.Tensor) -> Tokens:
 def test_attention_is_the_formula():
     torch.manual_seed(2)
     attention = WeightedAttention(6, heads=2).double()
-    with torch.no_grad():
-        attention.trust.copy_(torch.tensor([1.0, 0.3]))
     h, weight = torch.randn(2, 5, 6, dtype=torch.float64), torch.rand(2, 5, dtype=torch.float64)
     given = torch.tensor([[True] * 5, [True, True, False, True, False]])
-    made = attention(h, weight.log(), given).detach().numpy()
+    made = attention(h, information_bias(weight.log(), given)).detach().numpy()
     query, key, value = np.split(h.numpy() @ attention.inlet.weight.detach().numpy().T + attention.inlet.bias.detach().numpy(), 3, axis=2)
     for row in range(2):
         for i in range(5):
             read = []
-            for head, trust in enumerate((1.0, 0.3)):
+            for head in range(2):
                 own = slice(3 * head, 3 * head + 3)
                 share = np.array(
                     [
-                        weight[row, j].item() ** trust
-                        * math.exp(query[row, i, own] @ key[row, j, own] / math.sqrt(3.0))
-                        * bool(given[row, j])
+                        weight[row, j].item() * math.exp(query[row, i, own] @ key[row, j, own] / math.sqrt(3.0)) * bool(given[row, j])
                         for j in range(5)
                     ]
                 )
@@ -53,8 +49,8 @@ def test_a_point_of_half_the_weight_twice_is_the_point_once():
     torch.manual_seed(3)
     attention = WeightedAttention(8, heads=2)
     h = torch.randn(1, 3, 8)
-    once = attention(h, torch.zeros(1, 3), torch.ones(1, 3, dtype=torch.bool))
-    twice = attention(torch.cat([h, h[:, 2:]], dim=1), torch.tensor([[1.0, 1.0, 0.5, 0.5]]).log(), torch.ones(1, 4, dtype=torch.bool))
+    once = attention(h, torch.zeros(1, 1, 1, 3))
+    twice = attention(torch.cat([h, h[:, 2:]], dim=1), torch.tensor([1.0, 1.0, 0.5, 0.5]).log()[None, None, None])
     torch.testing.assert_close(twice[:, :3], once)
 
 
