@@ -8,7 +8,9 @@ from scipy.special import log_softmax
 from torch import nn
 
 from deeprubin_spark.models.laplace import LastLayerLaplace
+from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.models.uncertainty import of_draws
+from tests.unit.models.synthetic_curves import grid_set, without_features
 
 PRECISION = 0.5
 
@@ -121,3 +123,16 @@ def test_the_chosen_precision_has_the_highest_evidence_and_draws_repeat(three_cl
     assert chosen.log_evidence > max(others)
     together, alone = chosen.draws(hidden[:9], seed=5), chosen.draws(hidden[4:5], seed=5)
     np.testing.assert_allclose(alone[:, 0], together[:, 4], rtol=1e-12)
+
+
+def test_around_a_network_s_last_layer_a_posterior_without_spread_is_the_network():
+    torch.manual_seed(6)
+    network, (curve, kind) = LightCurveTcn(TcnShape(0, 3, hidden=16)).eval(), grid_set(60, 7)
+    with torch.inference_mode():
+        hidden = network.last_hidden(network.joined(curve, without_features(60))[0]).numpy()
+        plain = network(curve, without_features(60))[0].softmax(dim=1).numpy()
+    sharp = LastLayerLaplace.fit(network.classes[-1], hidden, kind.numpy(), 1e12)
+    np.testing.assert_allclose(sharp.draws(hidden, n_draws=2).mean(axis=0), plain, atol=1e-5)
+    np.testing.assert_allclose(sharp.probit(hidden), plain, atol=1e-5)
+    wide = LastLayerLaplace.fit(network.classes[-1], hidden, kind.numpy(), 1e-2)
+    assert of_draws(wide.draws(hidden)).epistemic.mean() > 100.0 * of_draws(sharp.draws(hidden)).epistemic.mean()
