@@ -193,7 +193,8 @@ def tokens(points: Points, hidden: Mask | None = None, *, sees_errors: bool = Tr
 
     s, the object's scale, is the median |f| of the points given, weighted by their information: the brightness where it was measured, whatever the
     noise around it. A hidden point shows when and at which wavelength, and has no part in scale or time zero. sees_errors = False makes the tokens of
-    a network blind to errors: no error, no signal to noise, all weights 1. ValueError where points are not by time.
+    a network blind to errors: no error, no signal to noise, all weights 1; that a survey called a point a detection still shows. ValueError where
+    points are not by time.
     """
     table = _Padded(points.offsets)
     mjd, flux, error = table.of(points.mjd), table.of(points.flux), table.of(points.flux_err, fill=1.0)
@@ -203,7 +204,8 @@ def tokens(points: Points, hidden: Mask | None = None, *, sees_errors: bool = Tr
         raise ValueError(f"points: in the order of time expected, {(step < 0.0).sum()} are not; put them through most_informative")
     weight = given * (information(flux, error) if sees_errors else 1.0)
     scale = _weighted_median(np.abs(flux), weight)
-    scale = np.where(scale > 0.0, scale, _weighted_median(error, given.astype(np.float64)))
+    if sees_errors:  # of an object without any flux
+        scale = np.where(scale > 0.0, scale, _weighted_median(error, given.astype(np.float64)))
     scale = np.where(scale > 0.0, scale, 1.0)
     f, sigma = flux / scale[:, None], error / scale[:, None]
     values = np.zeros((*flux.shape, len(TOKEN)))

@@ -155,6 +155,7 @@ def test_objects_without_points_or_flux_have_finite_tokens():
     made = tokens(most_informative(points))
     assert made.values.isfinite().all() and made.given.sum(dim=1).tolist() == [0, 2]
     assert made.scale.tolist() == [1.0, 3.0]
+    assert tokens(points, sees_errors=False).scale.tolist() == [1.0, 1.0]
     assert tokens(Points(np.array([0, 0]), *(np.zeros(0) for _ in range(4)), np.zeros(0, bool))).values.shape == (1, 1, len(TOKEN))
 
 

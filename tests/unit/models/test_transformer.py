@@ -100,3 +100,12 @@ def test_points_without_information_hardly_count(network):
             after = network(Tokens(**{**noisy.__dict__, "weight": weight, "values": values}), torch.zeros(1, 5))[0]
         shifts.append((after - before).abs().max().item())
     assert shifts[1] < 0.02 * shifts[0]
+
+
+def test_points_attend_to_the_class_token_so_no_attention_is_ever_empty(network):
+    points = most_informative(curves(2, 9)[0])
+    made = tokens(points, np.ones(len(points.mjd), bool))
+    logits, mean, _ = network(made, torch.zeros(2, 5))
+    assert logits.isfinite().all() and not made.given.any()
+    mean.sum().backward()
+    assert network.class_token.grad.abs().max() > 1e-6
