@@ -44,13 +44,15 @@ MODEL_FEATURES: tuple[str, ...] = tuple(
     f.name for f in FEATURES if f.group in MODEL_GROUPS and f.scale_free and f.name not in _TELL_THE_SURVEY
 )
 
-CHANNELS: tuple[str, ...] = ("mean_g", "mean_r", "sd_g", "sd_r", "time", "hidden")
+CHANNELS: tuple[str, ...] = ("mean_g", "mean_r", "sd_g", "sd_r", "time", "hidden")  # of the shipped network; W bands have 2 W + 2
 CLIP = 4.0  # of the scaled values: 27 spreads from the centre
 RANGE_QUANTILES = (0.005, 0.995)
 MAX_OUTSIDE_SHARE = 0.10  # [1] of the known features
 N_PATTERNS = 64
 _CORRELATED_STEPS = 4.0  # of the grid's 64: about a timescale, over which errors of a smooth curve go together
-_BAND_CORRELATION = 0.9  # of posterior errors in g and r: 1400 Angstrom apart, of the 6000 over which the process correlates
+_BAND_CORRELATION = (
+    0.9  # of posterior errors in neighbouring bands: g and r are 1400 Angstrom apart, of the 6000 over which the process correlates
+)
 _TIME_UNIT = 10.0  # [d]
 
 FloatArray = NDArray[np.float64]
@@ -62,7 +64,7 @@ class FeatureRows:
     """B rows of `features` with status ok, as arrays.
 
     values : (B, F) in the order of the model's features, NaN where NULL      grid_time : (B, T) [d]
-    grid_mean, grid_sd : (B, 2, T) [nJy] in g and r. ValueError where the shapes do not fit together.
+    grid_mean, grid_sd : (B, W, T) [nJy], bands by wavelength. ValueError where the shapes do not fit together.
     """
 
     values: NDArray[np.floating]
@@ -73,9 +75,10 @@ class FeatureRows:
     def __post_init__(self) -> None:
         n_rows, n_steps = self.grid_time.shape
         shapes = {"grid_mean": self.grid_mean.shape, "grid_sd": self.grid_sd.shape}
-        if self.values.ndim != 2 or len(self.values) != n_rows or any(shape != (n_rows, 2, n_steps) for shape in shapes.values()):
+        n_bands = self.grid_sd.shape[1]
+        if self.values.ndim != 2 or len(self.values) != n_rows or any(shape != (n_rows, n_bands, n_steps) for shape in shapes.values()):
             raise ValueError(
-                f"feature rows: {n_rows} rows of 2 bands x {n_steps} times expected, found values {self.values.shape}, {shapes}"
+                f"feature rows: {n_rows} rows of {n_bands} bands x {n_steps} times expected, found values {self.values.shape}, {shapes}"
             )
 
     def __len__(self) -> int:
@@ -124,33 +127,41 @@ class FeatureScaler:
         return share
 
 
+def n_channels(n_bands: int) -> int:
+    """[1] A mean and an sd in each band, time, and `hidden`."""
+    return 2 * n_bands + 2
+
+
 def channels(rows: FeatureRows) -> Float32Array:
-    """The grid as (B, 6, T) float32: mean in g and r, sd in g and r, all over the highest |mean|; asinh(t / 10 d) / 4; and 0 for `hidden`."""
+    """The grid as (B, 2 W + 2, T) float32: W means, W sds, all over the highest |mean|; asinh(t / 10 d) / 4; and 0 for `hidden`."""
     scale = np.abs(rows.grid_mean).max(axis=(1, 2), keepdims=True)
     scale = np.where(scale > 0.0, scale, 1.0)
     time = np.arcsinh(rows.grid_time / _TIME_UNIT)[:, None] / 4.0
     return np.concatenate([rows.grid_mean / scale, rows.grid_sd / scale, time, np.zeros_like(time)], axis=1).astype(np.float32)
 
 
-def noise_patterns(n_steps: int, seed: int) -> Float32Array:
-    """N_PATTERNS draws of unit-variance errors, smooth in time and alike in both bands: (N_PATTERNS, 2, T) float32.
+def noise_patterns(n_steps: int, seed: int, n_bands: int = 2) -> Float32Array:
+    """N_PATTERNS draws of unit-variance errors, smooth in time and alike in neighbouring bands: (N_PATTERNS, W, T) float32.
 
     The posterior's covariance between times is not kept in `features`, only its diagonal; a squared exponential over 4 grid steps stands for it.
     """
     steps = np.arange(n_steps)
     correlation = np.exp(-0.5 * ((steps[:, None] - steps) / _CORRELATED_STEPS) ** 2) + 1e-6 * np.eye(n_steps)
-    smooth = np.random.default_rng(seed).standard_normal((N_PATTERNS, 2, n_steps)) @ np.linalg.cholesky(correlation).T
-    smooth[:, 1] = _BAND_CORRELATION * smooth[:, 0] + np.sqrt(1.0 - _BAND_CORRELATION**2) * smooth[:, 1]
+    smooth = np.random.default_rng(seed).standard_normal((N_PATTERNS, n_bands, n_steps)) @ np.linalg.cholesky(correlation).T
+    for band in range(1, n_bands):
+        smooth[:, band] = _BAND_CORRELATION * smooth[:, band - 1] + np.sqrt(1.0 - _BAND_CORRELATION**2) * smooth[:, band]
     return smooth.astype(np.float32)
 
 
 def redrawn(made: Float32Array, patterns: Float32Array, strength: Float32Array | float) -> Float32Array:
     """Channels whose means moved within their errors:  m' = m + kappa s e,  s' = s sqrt(1 + kappa^2).
 
-    made : (B, 6, T)      patterns, e : (B, 2, T) or (2, T)      strength, kappa : (B,) or a number. A curve moved by kappa sd is that much less certain.
+    made : (B, 2 W + 2, T)      patterns, e : (B, W, T) or (W, T)      strength, kappa : (B,) or a number. A curve moved by kappa sd is that much
+    less certain.
     """
-    kappa = np.asarray(strength, np.float32).reshape(-1, 1, 1)
+    kappa, n_bands = np.asarray(strength, np.float32).reshape(-1, 1, 1), patterns.shape[-2]
+    mean, sd = slice(0, n_bands), slice(n_bands, 2 * n_bands)
     moved = made.copy()
-    moved[:, :2] += kappa * made[:, 2:4] * patterns
-    moved[:, 2:4] *= np.sqrt(1.0 + kappa**2)
+    moved[:, mean] += kappa * made[:, sd] * patterns
+    moved[:, sd] *= np.sqrt(1.0 + kappa**2)
     return moved

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 RECONSTRUCTION_WEIGHT = 0.1
+BETA = 0.5
+DEGREES_OF_FREEDOM = 4.0
 
 
 def summed_loss(
@@ -18,8 +23,13 @@ def summed_loss(
 
     logits (B, C), rebuilt, log_sd (B, 2, T), target (B,) int64, weight (B,), mean, measured_sd (B, 2, T), hidden (B, T) in {0, 1}. Returns a scalar.
     """
+    return multitask_loss(logits, target, weight, gaussian_loss(rebuilt, log_sd, mean, measured_sd, hidden))
+
+
+def multitask_loss(logits: Tensor, target: Tensor, weight: Tensor, reconstruction: Tensor) -> Tensor:
+    """Sum over rows of  w_i (CE_i + 0.1 N_i),  N_i = reconstruction (B,), see `summed_loss`; any network's, and any `reconstruction_loss`."""
     classification = functional.cross_entropy(logits, target, reduction="none")
-    return torch.sum(weight * (classification + RECONSTRUCTION_WEIGHT * gaussian_loss(rebuilt, log_sd, mean, measured_sd, hidden)))
+    return torch.sum(weight * (classification + RECONSTRUCTION_WEIGHT * reconstruction))
 
 
 def gaussian_loss(rebuilt: Tensor, log_sd: Tensor, mean: Tensor, measured_sd: Tensor, hidden: Tensor) -> Tensor:
@@ -34,6 +44,47 @@ def gaussian_loss(rebuilt: Tensor, log_sd: Tensor, mean: Tensor, measured_sd: Te
     each = 0.5 * ((mean - rebuilt) ** 2 / variance + torch.log(variance))
     n_hidden = hidden.sum(dim=1).clamp(min=1.0)
     return (each.mean(dim=1) * hidden).sum(dim=1) / n_hidden
+
+
+def gaussian_nll(residual: Tensor, variance: Tensor) -> Tensor:
+    """1/2 [r^2 / v + ln v + ln 2 pi] of each element."""
+    return 0.5 * (residual**2 / variance + torch.log(variance) + math.log(2.0 * math.pi))
+
+
+def beta_nll(residual: Tensor, variance: Tensor) -> Tensor:
+    """v^beta, through which no gradient flows, times the Gaussian one; beta = 0.5 (Seitzer et al. 2022, arXiv:2203.09168).
+
+    The Gaussian loss alone stops learning where the network once said that it knows little.
+    """
+    return variance.detach() ** BETA * gaussian_nll(residual, variance)
+
+
+def student_nll(residual: Tensor, variance: Tensor) -> Tensor:
+    """-ln of Student's t with nu = 4 degrees of freedom, scaled to the variance v: cosmic rays and bad subtractions cost a logarithm, not a square.
+
+    N = (nu + 1) / 2 ln(1 + r^2 / (nu s^2)) + 1/2 ln s^2 + 1/2 ln(nu pi) + ln Gamma(nu / 2) - ln Gamma((nu + 1) / 2),   s^2 = v (nu - 2) / nu
+    """
+    square = variance * (DEGREES_OF_FREEDOM - 2.0) / DEGREES_OF_FREEDOM
+    half, constant = 0.5 * (DEGREES_OF_FREEDOM + 1.0), 0.5 * math.log(DEGREES_OF_FREEDOM * math.pi)
+    constant += math.lgamma(0.5 * DEGREES_OF_FREEDOM) - math.lgamma(half)
+    return half * torch.log1p(residual**2 / (DEGREES_OF_FREEDOM * square)) + 0.5 * torch.log(square) + constant
+
+
+NOISE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"gaussian": gaussian_nll, "beta": beta_nll, "student": student_nll}
+
+
+def reconstruction_loss(
+    mean: Tensor, log_sd: Tensor, truth: Tensor, measured_sd: Tensor, hidden: Tensor, noise: str = "gaussian"
+) -> Tensor:
+    """Mean over a row's hidden points of the chosen `NOISE` loss with total variance; 0 for a row that hides nothing.
+
+    r = truth - mean,   v = measured_sd^2 + exp(2 log_sd)
+
+    All (B, ...) of one shape, in units of the object's scale; hidden in {0, 1}. measured_sd = 0 is the twin that is blind to errors. Returns (B,).
+    """
+    each = NOISE[noise](truth - mean, measured_sd**2 + torch.exp(2.0 * log_sd))
+    flat = hidden.flatten(1)
+    return (each.flatten(1) * flat).sum(dim=1) / flat.sum(dim=1).clamp(min=1.0)
 
 
 def class_weights(counts: Tensor) -> Tensor:

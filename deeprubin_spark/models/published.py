@@ -32,6 +32,7 @@ from deeprubin_spark.errors import ModelError
 from deeprubin_spark.models.forest import AnomalyForest, Arrays
 from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, MODEL_FEATURES, FeatureRows, FeatureScaler, Float32Array, channels, redrawn
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.models.uncertainty import Prediction, of_draws, softmax
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 
 if TYPE_CHECKING:
@@ -44,15 +45,6 @@ _BLOCK = 128  # rows computed together, always: sums in another order would give
 
 FloatArray = NDArray[np.float64]
 Files = Mapping[str, bytes]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Of B objects: probabilities (B, C) that sum to 1; aleatoric and epistemic parts of the entropy, (B,) [nat]."""
-
-    probabilities: FloatArray
-    aleatoric: FloatArray
-    epistemic: FloatArray
 
 
 @dataclass(frozen=True)
@@ -85,16 +77,11 @@ class PublishedModel:
     def predict(self, rows: FeatureRows) -> Prediction:
         """Class probabilities, the mean over two redrawings of the light curve within its errors, opposite to each other.
 
-        p = mean_k p_k,   aleatoric = mean_k H(p_k),   epistemic = H(p) - aleatoric >= 0,   H(p) = -sum_c p_c ln p_c
-
         Every object is redrawn along the same noise pattern, so its probabilities never depend on where it stands. rows: status ok.
         """
         made = [self._predict_block(rows.take(slice(start, start + _BLOCK))) for start in range(0, len(rows), _BLOCK)]
         draws = np.concatenate([np.zeros((N_DRAWS, 0, len(self.classes))), *made], axis=1)
-        mean = draws.mean(axis=0)
-        mean /= np.maximum(mean.sum(axis=1, keepdims=True), 1e-300)
-        aleatoric = _entropy(draws).mean(axis=0)
-        return Prediction(mean, aleatoric, np.maximum(_entropy(mean) - aleatoric, 0.0))
+        return of_draws(draws)
 
     def outside_training_range(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Whether more than a tenth of an object's known features lie outside the central 99 % of the training fold.  (B, F) to (B,)."""
@@ -115,10 +102,7 @@ class PublishedModel:
         made, features = channels(rows), self.parts.scaler.scaled(rows.values)
         pattern = self.parts.patterns[0]
         logits = np.stack([self._forward(redrawn(made, either, 1.0), features) for either in (pattern, -pattern)])
-        logits /= self.parts.temperature
-        raised = np.exp(logits - logits.max(axis=2, keepdims=True))
-        probabilities: FloatArray = raised / raised.sum(axis=2, keepdims=True)
-        return probabilities
+        return softmax(logits / self.parts.temperature)
 
     def _forward(self, made: Float32Array, features: Float32Array) -> FloatArray:
         """Logits (B, C) of up to _BLOCK rows, computed as a full block."""
@@ -247,7 +231,7 @@ def _manifest(files: Files) -> dict[str, Any]:
 
 def _parts(files: Files, manifest: dict[str, Any]) -> Parts:
     try:
-        sizes = {name: int(value) for name, value in manifest["network"].items() if name != "kind"}
+        sizes = {name: value for name, value in manifest["network"].items() if name != "kind"}
         network = LightCurveTcn(TcnShape(**sizes))
         network.load_state_dict(load_tensors(files["network.safetensors"]))
         inputs = load_arrays(files["inputs.safetensors"])
@@ -278,12 +262,6 @@ def _array_bytes(arrays: Arrays) -> bytes:
     """Safetensors takes an array's memory as it lies, so a view with strides would be written wrong."""
     content: bytes = save_arrays({name: np.ascontiguousarray(values) for name, values in arrays.items()})
     return content
-
-
-def _entropy(probabilities: FloatArray) -> FloatArray:
-    """-sum p ln p over the last axis [nat]."""
-    entropy: FloatArray = -np.sum(probabilities * np.log(np.maximum(probabilities, 1e-300)), axis=-1)
-    return entropy
 
 
 def _short(value: object) -> str:

@@ -2,7 +2,7 @@
 
 Bai, Kolter & Koltun 2018 (arXiv:1803.01271), with centred instead of causal convolutions: the whole grid is in the past. Two neighbouring grid
 steps are one step of the network. It is written as matrix products over (time, object, channel), which on a CPU take a small part of the time of
-`Conv1d`. Layer norm, not batch norm, and no dropout: a row's output depends on that row alone, in training and in use.
+`Conv1d`. Layer norm, not batch norm, and no dropout unless asked for: a row's output depends on that row alone, in training and in use.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from deeprubin_spark.models.inputs import CHANNELS
+from deeprubin_spark.models.hybrid import HIGHEST_LOG_SD, LOWEST_LOG_SD, HybridNetwork, Thinning, class_head, feature_branch
+from deeprubin_spark.models.inputs import n_channels
 
 STRIDE = 2  # grid steps that are one step of the network
 
@@ -26,8 +27,10 @@ class TcnShape:
     width: int = 16
     blocks: int = 4
     hidden: int = 64
+    n_bands: int = 2
+    dropout: float = 0.0
 
-    def as_dict(self) -> dict[str, int]:
+    def as_dict(self) -> dict[str, float]:
         """For the manifest."""
         return asdict(self)
 
@@ -50,38 +53,36 @@ class _ResidualBlock(nn.Module):
         return h + mixed
 
 
-class LightCurveTcn(nn.Module):
-    """Grid channels and feature values to class logits, and to a reconstruction of the grid's means.
+class LightCurveTcn(HybridNetwork[Tensor]):
+    """Grid channels and feature values to class logits, and to a reconstruction of the grid's means in W bands.
 
-    forward(channels (B, 6, T), features (B, F)) -> logits (B, C), mean (B, 2, T), log_sd (B, 2, T), the last two in units of the object's scale;
-    T even. ValueError where it is not.
+    forward(channels (B, 2 W + 2, T), features (B, F)) -> logits (B, C), mean (B, W, T), log_sd (B, W, T), the last two in units of the object's
+    scale; T even. ValueError where T is odd or the channels are those of another number of bands.
     """
 
     def __init__(self, shape: TcnShape) -> None:
         super().__init__()
         self.shape = shape
-        self.inlet = nn.Linear(STRIDE * len(CHANNELS), shape.width)
+        self.inlet = nn.Linear(STRIDE * n_channels(shape.n_bands), shape.width)
         self.blocks = nn.ModuleList(_ResidualBlock(shape.width, 2**i) for i in range(shape.blocks))
         self.norm = nn.LayerNorm(shape.width)
-        self.features = nn.Sequential(
-            nn.Linear(shape.n_features, shape.hidden), nn.GELU(), nn.Linear(shape.hidden, shape.hidden), nn.GELU()
-        )
-        self.classes = nn.Sequential(
-            nn.Linear(2 * shape.width + shape.hidden, shape.hidden), nn.GELU(), nn.Linear(shape.hidden, shape.n_classes)
-        )
-        self.reconstruction = nn.Linear(shape.width, STRIDE * 4)
+        self.features = feature_branch(shape.n_features, shape.hidden)
+        self.classes = class_head(2 * shape.width, shape.n_features, shape.hidden, shape.n_classes)
+        self.thinning = Thinning(shape.hidden, shape.dropout)
+        self.reconstruction = nn.Linear(shape.width, STRIDE * 2 * shape.n_bands)
 
-    def forward(self, channels: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See the class."""
-        n_objects, n_channels, n_steps = channels.shape
-        if n_steps % STRIDE:
-            raise ValueError(f"grid: an even number of steps expected, found {n_steps}")
-        # (B, 6, T) to (T / 2, B, 12)
-        h = channels.reshape(n_objects, n_channels, n_steps // STRIDE, STRIDE).permute(2, 0, 1, 3).flatten(2)
+    def encoded(self, curve: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `HybridNetwork`."""
+        n_objects, n_rows, n_steps = curve.shape
+        n_bands = self.shape.n_bands
+        if n_steps % STRIDE or n_rows != n_channels(n_bands):
+            raise ValueError(f"grid: an even number of steps of {n_channels(n_bands)} channels expected, found {n_steps} of {n_rows}")
+        # (B, 2 W + 2, T) to (T / 2, B, 2 (2 W + 2))
+        h = curve.reshape(n_objects, n_rows, n_steps // STRIDE, STRIDE).permute(2, 0, 1, 3).flatten(2)
         h = self.inlet(h)
         for block in self.blocks:
             h = block(h)
         h = nn.functional.gelu(self.norm(h))
-        pooled = torch.cat([h.mean(dim=0), h.amax(dim=0), self.features(features)], dim=1)
-        rebuilt = self.reconstruction(h).reshape(n_steps // STRIDE, n_objects, 4, STRIDE).permute(1, 2, 0, 3).flatten(2)
-        return self.classes(pooled), rebuilt[:, :2], rebuilt[:, 2:].clamp(-6.0, 3.0)
+        summary = torch.cat([h.mean(dim=0), h.amax(dim=0)], dim=1)
+        rebuilt = self.reconstruction(h).reshape(n_steps // STRIDE, n_objects, 2 * n_bands, STRIDE).permute(1, 2, 0, 3).flatten(2)
+        return summary, rebuilt[:, :n_bands], rebuilt[:, n_bands:].clamp(LOWEST_LOG_SD, HIGHEST_LOG_SD)

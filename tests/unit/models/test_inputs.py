@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deeprubin_spark.kernels.feature_catalogue import FEATURES
-from deeprubin_spark.models.inputs import CLIP, MODEL_FEATURES, FeatureRows, FeatureScaler, channels, noise_patterns, redrawn
+from deeprubin_spark.models.inputs import CLIP, MODEL_FEATURES, FeatureRows, FeatureScaler, channels, n_channels, noise_patterns, redrawn
 
 
 def rows(n: int, seed: int = 0) -> FeatureRows:
@@ -78,3 +78,19 @@ def test_rows_of_shapes_that_do_not_fit_are_refused():
     good = rows(2)
     with pytest.raises(ValueError, match="2 bands"):
         FeatureRows(good.values, good.grid_time, good.grid_mean[:, :1], good.grid_sd)
+
+
+def test_six_bands_are_channels_and_noise_like_two():
+    rng = np.random.default_rng(6)
+    six = FeatureRows(
+        np.zeros((3, 1)), np.tile(np.arange(64.0), (3, 1)), rng.normal(size=(3, 6, 64)), rng.uniform(0.1, 1.0, size=(3, 6, 64))
+    )
+    made, patterns = channels(six), noise_patterns(64, 1, 6)
+    assert made.shape == (3, n_channels(6), 64) and np.abs(made[:, :6]).max() == pytest.approx(1.0)
+    moved = redrawn(made, patterns[0], 1.0)
+    np.testing.assert_allclose(moved[:, :6], made[:, :6] + made[:, 6:12] * patterns[0], rtol=1e-5)
+    np.testing.assert_allclose(moved[:, 6:12], made[:, 6:12] * np.sqrt(2.0), rtol=1e-5)
+    np.testing.assert_array_equal(moved[:, 12:], made[:, 12:])
+    alike = [np.corrcoef(patterns[:, 0].ravel(), patterns[:, band].ravel())[0, 1] for band in range(1, 6)]
+    assert alike == pytest.approx([0.9**band for band in range(1, 6)], abs=0.07)
+    np.testing.assert_allclose(patterns.std(axis=(0, 2)), 1.0, atol=0.12)
