@@ -19,7 +19,17 @@ from deeprubin_spark import __version__
 CHECKOUT = Path(__file__).resolve().parents[2]
 JOBS = {
     *("ingest_archive", "build_lightcurves", "fold_lightcurves", "extract_features", "score_night", "report_night", "nightly"),
-    *("ingest_plasticc", "ingest_spcc", "ingest_elasticc", "ingest_magnitudes", "ingest_labels", "ingest_alerce", "train", "replay_night"),
+    *(
+        "ingest_plasticc",
+        "ingest_spcc",
+        "ingest_elasticc",
+        "ingest_magnitudes",
+        "ingest_labels",
+        "ingest_alerce",
+        "train",
+        "benchmark",
+        "replay_night",
+    ),
 }
 
 
