@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
 
 import torch
@@ -44,7 +45,7 @@ def class_head(n_summary: int, n_features: int, hidden: int, n_classes: int) -> 
     return nn.Sequential(nn.Linear(n_summary + (hidden if n_features else 0), hidden), nn.GELU(), nn.Linear(hidden, n_classes))
 
 
-class HybridNetwork(nn.Module, Generic[Curve]):
+class HybridNetwork(nn.Module, ABC, Generic[Curve]):
     """A light curve and feature values to class logits, and to a reconstruction of the light curve.
 
     forward(curve, features (B, F)) -> logits (B, C), mean, log_sd: the last two of the curve's own shape, in units of the object's scale.
@@ -55,9 +56,9 @@ class HybridNetwork(nn.Module, Generic[Curve]):
     classes: nn.Sequential
     thinning: Thinning
 
+    @abstractmethod
     def encoded(self, curve: Curve) -> tuple[Tensor, Tensor, Tensor]:
         """Summary of the curve (B, S), mean, log_sd."""
-        raise NotImplementedError
 
     def joined(self, curve: Curve, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Summary of the curve and the features' branch side by side (B, S + H), mean, log_sd."""

@@ -47,7 +47,7 @@ class Task:
 
     def key(self, seed: int, split: Split) -> str:
         """What a fit depends on."""
-        return json.dumps([self.set_name, self.model, seed, split.name, self.objects.sha256()])
+        return json.dumps([self.set_name, self.model, seed, split.name, self.objects.sha256])
 
 
 def run_benchmark(task: Task, seeds: Sequence[int]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def run_benchmark(task: Task, seeds: Sequence[int]) -> dict[str, Any]:
         "seeds": list(seeds),
         "with_redshift": task.protocol.with_redshift,
         "published": task.protocol.published,
-        "data_sha256": task.objects.sha256(),
+        "data_sha256": task.objects.sha256,
         "objects": len(task.objects.target),
         "features": len(task.objects.names),
         "seconds": round(seconds, 1),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from deeprubin_spark.errors import NoInputError
@@ -36,6 +38,7 @@ class Labelled:
         kept = [i for i, name in enumerate(self.names) if not name.startswith(OF_REDSHIFT)]
         return Labelled(self.object_id, tuple(self.names[i] for i in kept), self.values[:, kept], self.target)
 
+    @cached_property
     def sha256(self) -> str:
         """Of everything that a result depends on."""
         found = hashlib.sha256("\n".join([*self.names, *self.object_id]).encode())
@@ -57,8 +60,7 @@ def labelled(run: Run, protocol: Protocol) -> tuple[Labelled, NDArray[np.bool_]]
 def _objects(run: Run, survey: str, source: str) -> Labelled:
     rule = rule_of(survey)
     names = tuple(f.name for f in rule.feature_set.features if f.group not in _LEFT_OUT)
-    truth = run.read(LABELS, survey=survey).where((F.col("source") == source) & F.col("class").isNotNull())
-    truth = truth.groupBy("object_id").agg(F.max_by("class", "labelled_on").alias("class"))
+    truth = _with_class(run, survey, source).groupBy("object_id").agg(F.max_by("class", "labelled_on").alias("class"))
     rows = run.read(rule.table, survey=survey).where((F.col("feature_set") == rule.feature_set.name) & (F.col("status") == "ok"))
     found = rows.select("object_id", *names).join(truth, "object_id").sort("object_id")
     n_objects = found.count()
@@ -74,7 +76,12 @@ def _objects(run: Run, survey: str, source: str) -> Labelled:
     return Labelled(table["object_id"].to_numpy(zero_copy_only=False).astype(str), names, values, target)
 
 
+def _with_class(run: Run, survey: str, source: str) -> DataFrame:
+    """Labels of `source` that have a class of ours."""
+    return run.read(LABELS, survey=survey).where((F.col("source") == source) & F.col("class").isNotNull())
+
+
 def _with_label(run: Run, survey: str, source: str) -> list[str]:
     """Ids of the objects that `source` has given a class."""
-    rows = run.read(LABELS, survey=survey).where((F.col("source") == source) & F.col("class").isNotNull())
+    rows = _with_class(run, survey, source)
     return rows.select("object_id").distinct().limit(MOST_OBJECTS).toArrow()["object_id"].to_pylist()  # bounded by MOST_OBJECTS
