@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from deeprubin_spark.models.baseline import BASELINES
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+from deeprubin_spark.training.export import write_last
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.protocols import Protocol, Split
 
@@ -73,7 +74,7 @@ def run_benchmark(task: Task, seeds: Sequence[int]) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "scores": {group: summary(task, per_seed) for group, per_seed in groups.items()},
     }
-    _write_last(task.directory / f"{task.set_name}-{task.model}.json", json.dumps(found, indent=1) + "\n")
+    write_last(task.directory / f"{task.set_name}-{task.model}.json", json.dumps(found, indent=1) + "\n")
     return found
 
 
@@ -135,13 +136,6 @@ def _write_table(place: Path, table: pa.Table) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     fresh = place.with_name(f".{place.name}.{os.getpid()}")
     pq.write_table(table, fresh)
-    fresh.replace(place)
-
-
-def _write_last(place: Path, text: str) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    fresh = place.with_name(f".{place.name}.{os.getpid()}")
-    fresh.write_text(text)
     fresh.replace(place)
 
 

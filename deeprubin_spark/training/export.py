@@ -107,7 +107,7 @@ def export(run: Run) -> Export:
     made = Export(
         str(directory), tuple(files), group_rows, n_objects, n_parents, versions[FEATURES.name], versions[LABELS.name], _sha256(directory)
     )
-    _write_last(directory / _DONE, json.dumps(asdict(made), indent=1))
+    write_last(directory / _DONE, json.dumps(asdict(made), indent=1))
     return made
 
 
@@ -248,7 +248,8 @@ def _value_bytes(column: pa.Array) -> bytes:
     return flat.to_numpy(zero_copy_only=False).tobytes()
 
 
-def _write_last(path: Path, text: str) -> None:
+def write_last(path: Path, text: str) -> None:
+    """The whole text or nothing: what tells that everything before it is there."""
     fresh = path.with_suffix(f".{os.getpid()}")
     fresh.write_text(text)
     fresh.replace(path)
