@@ -147,11 +147,17 @@ class Warehouse:
         return sum(int(file["numRecords"]) for file in added) if all("numRecords" in file for file in added) else None
 
     def register(self, tables: Sequence[Table] = TABLES) -> None:
-        """Make local tables visible to SQL under their bare names (in a catalog they already are)."""
+        """Make local tables visible to SQL under their bare names (in a catalog they already are), also where another warehouse's were.
+
+        Raises AnalysisException where a table of such a name is not a name for files elsewhere but holds its own: it stays as it is.
+        """
         for table in tables:
             self.create(table)
             if not self._settings.catalog:
-                self.session.sql(f"CREATE TABLE IF NOT EXISTS `{table.name}` USING delta LOCATION '{self._root}/{table.name}'")
+                catalog = self.session.catalog
+                if catalog.tableExists(table.name) and catalog.getTable(table.name).tableType == "EXTERNAL":
+                    self.session.sql(f"DROP TABLE `{table.name}`")  # forgets the name; the files stay
+                self.session.sql(f"CREATE TABLE `{table.name}` USING delta LOCATION '{self._root}/{table.name}'")
 
     def _delta(self, table: Table) -> DeltaTable:
         if self._settings.catalog:

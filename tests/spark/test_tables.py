@@ -177,3 +177,18 @@ def test_late_night_marks_later_scores_stale(new_run, warehouse):
     with runs.record(new_run("extract_features", NEXT)):
         pass
     assert runs.stale_nights(warehouse, "ztf") == ()
+
+
+def test_sql_sees_the_warehouse_opened_last(spark, warehouse, empty_warehouse):
+    warehouse.replace_slice(QUARANTINE, quarantined(spark, NIGHT, "a", "b"), "run1", nights=[NIGHT], survey="ztf")
+    empty = Warehouse(spark, WarehouseSettings(path=str(empty_warehouse)))
+    try:
+        empty.register([QUARANTINE])
+        assert spark.sql("SELECT * FROM quarantine").count() == 0
+        warehouse.register([QUARANTINE])
+        assert spark.sql("SELECT * FROM quarantine").count() == 2
+        empty.register([QUARANTINE])
+        assert spark.sql("SELECT * FROM quarantine").count() == 0
+        assert warehouse.read(QUARANTINE).count() == 2, "only the name is forgotten"
+    finally:
+        spark.sql("DROP TABLE IF EXISTS quarantine")
