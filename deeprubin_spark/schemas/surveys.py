@@ -22,6 +22,8 @@ SURVEYS: tuple[Survey, ...] = (
     Survey("plasticc", True, "PLAsTiCC: LSST's six bands, 14 classes"),
     Survey("plasticc_ztf", True, "PLAsTiCC made ZTF-like: g and r, ZTF's depth, whole and in parts"),
     Survey("spcc", True, "SN Photometric Classification Challenge: supernovae as DES would see them, griz"),
+    Survey("external_lsst", False, "A table of labelled light curves that somebody brought to be evaluated, six bands or some of them"),
+    Survey("external_ztf", False, "The same, g and r"),
     Survey("elasticc", True, "ELAsTiCC: alerts as Rubin would send them, six bands"),
 )
 SURVEY_NAMES: tuple[str, ...] = tuple(survey.name for survey in SURVEYS)
