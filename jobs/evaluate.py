@@ -10,11 +10,11 @@ predictions, early predictions, a metrics JSON and one page into DIR; its tables
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 from deeprubin_spark.jobs import extract_features
 
 from deeprubin_spark import cli
@@ -33,22 +33,30 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     place = arguments.data[0] if len(arguments.data) == 1 else arguments.data
     found = recognise(run.session, place, model.manifest["feature_set"])
     if arguments.dry_run:
-        print(f"{found.published.plan(found.survey)} in {arguments.out}/warehouse, as {model.version} sees them", file=sys.stderr)
+        print(f"{found.published.plan(found.survey)}, in {arguments.out}/warehouse, and judge {model.version} on it", file=sys.stderr)
         return
     inside = evaluation.in_own_warehouse(run, arguments.out)
-    trained = trained_on(model, found.objects, found.layout)
-    left_out = run.session.createDataFrame(pd.DataFrame({"object_id": sorted(trained.object_id)}, dtype=object), "object_id string")
-    steps = (("ingest", found.write), ("truncate", write_truncated(left_out)), ("extract_features", extract_features.run))
-    for name, step in (*steps, ("check_truncated", check_truncated)):
+
+    def step(name: str, work: cli.Step) -> dict[str, int]:
         of_step = inside.step(name, (found.night,), found.survey)
-        cli.run_step(of_step, step, arguments)
-    told = {"path": str(place), "layout": found.layout, "sha256": found.sha256(run.session)}
-    subject = evaluation.Subject(model, trained, found.label_source, told, " ".join(arguments.command))
-    judging = inside.step("judge", (found.night,), found.survey)
-    metrics = evaluation.evaluate(judging, subject, found.objects, of_step.counts, arguments.out)
+        cli.run_step(of_step, work, arguments)
+        return of_step.counts
+
+    trained = trained_on(model, found.objects, found.layout)
+    subject = evaluation.Subject(model, trained, found.label_source, found.told(run.session), _command(arguments, model.version))
+    step("ingest", found.write)
+    step("truncate", write_truncated(trained.object_id))
+    step("extract_features", extract_features.run)
+    compared = step("check_truncated", check_truncated)
+    run.counts.update(step("judge", lambda of_step, _: evaluation.evaluate(of_step, subject, found.objects, compared, arguments.out)))
+    metrics = evaluation.read(arguments.out)
     evaluation.write_last(arguments.out / evaluation_page.NAME, evaluation_page.page(metrics))
-    run.counts.update(judging.counts)
     print("\n".join(evaluation.lines(metrics)), file=sys.stderr)
+
+
+def _command(arguments: argparse.Namespace, version: str) -> str:
+    sets = [word for value in arguments.set for word in ("--set", value)]
+    return shlex.join(["deeprubin-evaluate", "--model", version, "--data", *arguments.data, "--out", str(arguments.out), *sets])
 
 
 def add_flags(made: argparse.ArgumentParser) -> None:
@@ -60,10 +68,7 @@ def add_flags(made: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of this job."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    return cli.job(
-        __doc__, "evaluate", run, words, lambda made: (add_flags(made), made.set_defaults(command=["deeprubin-evaluate", *words]))
-    )
+    return cli.job(__doc__, "evaluate", run, argv, add_flags)
 
 
 if __name__ == "__main__":

@@ -48,9 +48,10 @@ class Recognised:
         """object_id, one row a listed object."""
         return self.published.places.select(F.col("object_id").cast("string").alias("object_id")).distinct()
 
-    def sha256(self, session: SparkSession) -> str:
-        """Of the data files at the place."""
-        return sha256_of_files(session, self.place, _DATA_FILES)
+    def told(self, session: SparkSession) -> dict[str, str]:
+        """Where and what the set is, with the SHA-256 of its data files."""
+        path = self.place if isinstance(self.place, str) else " ".join(self.place)
+        return {"path": path, "layout": self.layout, "sha256": sha256_of_files(session, self.place, _DATA_FILES)}
 
     def write(self, run: Run, arguments: argparse.Namespace) -> None:
         """A step: light curves, hosts and labels of the survey, whole curves only."""

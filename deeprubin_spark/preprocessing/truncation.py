@@ -32,12 +32,13 @@ _POINTS = LIGHTCURVE_SEGMENTS.column("points")
 FloatArray = NDArray[np.float64]
 
 
-def write_truncated(left_out: DataFrame) -> Callable[[Run, argparse.Namespace], None]:
-    """A step that puts beside each whole curve of the run's survey its cuts, with its host; ids in `left_out` (object_id) get none."""
+def write_truncated(left_out: Iterable[str]) -> Callable[[Run, argparse.Namespace], None]:
+    """A step that puts beside each whole curve of the run's survey its cuts, with its host; objects whose ids are in `left_out` get none."""
 
     def step(run: Run, arguments: argparse.Namespace) -> None:
         whole = _whole(run.read(LIGHTCURVE_SEGMENTS, survey=run.survey))
-        cut = whole.join(left_out.select("object_id"), "object_id", "left_anti").transform(truncated(CUT_NAMES))
+        uncut = run.session.createDataFrame([(object_id,) for object_id in sorted(left_out)], "object_id string")
+        cut = whole.join(F.broadcast(uncut), "object_id", "left_anti").transform(truncated(CUT_NAMES))
         run.replace_slice(LIGHTCURVE_SEGMENTS, whole.unionByName(cut), nights=run.nights, survey=run.survey)
         hosts = _whole(run.read(HOSTS, survey=run.survey))
         names = F.array(F.lit(""), *(F.lit(OF_CUT + name) for name in CUT_NAMES))

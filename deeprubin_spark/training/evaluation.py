@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
 
 from deeprubin_spark import __version__
 from deeprubin_spark.errors import NoInputError
@@ -61,10 +62,10 @@ def in_own_warehouse(run: Run, directory: Path) -> Run:
     return replace(run, settings=settings, warehouse=Warehouse(run.session, place), inputs={}, outputs={})
 
 
-def evaluate(run: Run, subject: Subject, objects: Any, compared: Mapping[str, int], directory: Path) -> Told:
-    """Judge the model on the run's survey, whose features are in its warehouse, and write the files above; returns the metrics.
+def evaluate(run: Run, subject: Subject, objects: DataFrame, compared: Mapping[str, int], directory: Path) -> None:
+    """Judge the model on the run's survey, whose features are in its warehouse, and write the files above.
 
-    objects : DataFrame of object_id, the listed ones      compared : counts of the step that checked the cut curves.
+    objects : object_id of the listed ones      compared : counts of the step that checked the cut curves.
     NoInputError where no object can be judged.
     """
     every = ledger(listed(run, objects, subject.label_source), subject.trained.object_id)
@@ -91,6 +92,11 @@ def evaluate(run: Run, subject: Subject, objects: Any, compared: Mapping[str, in
     run.counts.update(
         listed=len(every), **{status: int((every["status"] == status).sum()) for status in ("judged", "abstained", "excluded")}
     )
+
+
+def read(directory: Path) -> Told:
+    """The metrics that `evaluate` wrote."""
+    found: Told = json.loads((directory / METRICS).read_text())
     return found
 
 
@@ -126,11 +132,14 @@ def judged_of(every: pd.DataFrame, made: pd.DataFrame) -> Judged:
     ok = made[made["status"] == "ok"]
     rows = ok.merge(every[every["status"] != "excluded"][["class", *_FACTS]], left_on="parent", right_index=True).sort_values("parent")
     places = {name: i for i, name in enumerate(CLASS_NAMES)}
+    snr, magnitude, n_points = (rows[name].to_numpy(np.float64, na_value=np.nan) for name in _FACTS)
     return Judged(
         rows["parent"].to_numpy(str),
         rows[list(PROBABILITIES)].to_numpy(np.float64).reshape(-1, len(CLASS_NAMES)),
         np.array([places[name] for name in rows["class"]], np.int64),
-        *(rows[name].to_numpy(np.float64, na_value=np.nan) for name in _FACTS),
+        snr,
+        magnitude,
+        n_points,
         rows["outside_training_range"].to_numpy(bool),
     )
 
@@ -184,7 +193,7 @@ def _not_judged(every: pd.DataFrame, made: pd.DataFrame, cut: str) -> dict[str, 
 
 
 def _leak_tests(run: Run, subject: Subject, every: pd.DataFrame, whole: Judged, compared: Mapping[str, int]) -> list[Told]:
-    ra, dec = (every.loc[whole.object_id, name].to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec"))
+    ra, dec = (every[name].reindex(whole.object_id).to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec"))
     model, trained = subject.model, subject.trained
     judged_values = feature_values(run, model, frozenset(whole.object_id.tolist()))
     trained_values = feature_values(run, model, trained.object_id)
