@@ -160,8 +160,9 @@ def lines(found: Mapping[str, Any]) -> list[str]:
 def _numbers(whole: Judged, cuts: Mapping[str, Judged], every: pd.DataFrame, made: pd.DataFrame) -> Told:
     headline, of_class = numbers.scores(whole)
     n_open = int((every["status"] != "excluded").sum())
-    early = [{"cut": name, "days": days, **numbers.early(cuts[name])} for name, days in zip((f"d{d}" for d in DAYS), DAYS, strict=True)]
+    early: list[Told] = [{"cut": f"d{days}", "days": days, **numbers.early(cuts[f"d{days}"])} for days in DAYS]
     early.append({"cut": "all", "days": None, **numbers.early(whole)})
+    by_epochs: list[Told] = [{"cut": f"n{n}", "epochs": n, **numbers.early(cuts[f"n{n}"])} for n in EPOCHS]
     outside = whole.is_outside
     return {
         "headline": headline,
@@ -171,6 +172,7 @@ def _numbers(whole: Judged, cuts: Mapping[str, Judged], every: pd.DataFrame, mad
             "all": {**numbers.confusion_of(whole), "n_objects": n_open},
         },
         "early": [{**one, "not_judged": _not_judged(every, made, one["cut"])} for one in early],
+        "early_epochs": [{**one, "not_judged": _not_judged(every, made, one["cut"])} for one in by_epochs],
         "reliability": numbers.reliabilities(whole),
         "conformal": numbers.conformal(whole),
         "abstention": numbers.abstention(whole),
@@ -186,9 +188,10 @@ def _numbers(whole: Judged, cuts: Mapping[str, Judged], every: pd.DataFrame, mad
 
 
 def _not_judged(every: pd.DataFrame, made: pd.DataFrame, cut: str) -> dict[str, int]:
-    """Why objects that are not excluded have no prediction at a cut."""
+    """Why objects that are not excluded have no prediction at a cut; `fewer_epochs`: no such cut, for want of nights with a detection."""
     here = made[made["cut"] == ("" if cut == "all" else cut)].set_index("parent")["status"]
-    status = here.reindex(every.index[every["status"] != "excluded"]).fillna("no_detection" if cut != "all" else "no_light_curve")
+    missing = "no_light_curve" if cut == "all" else "no_detection" if cut.startswith("d") else "fewer_epochs"
+    status = here.reindex(every.index[every["status"] != "excluded"]).fillna(missing)
     return {str(name): int(n) for name, n in status[status != "ok"].value_counts().sort_index().items()}
 
 
