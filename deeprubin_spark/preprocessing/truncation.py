@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +39,7 @@ def write_truncated(left_out: Iterable[str]) -> Callable[[Run, argparse.Namespac
     def step(run: Run, arguments: argparse.Namespace) -> None:
         whole = _whole(run.read(LIGHTCURVE_SEGMENTS, survey=run.survey))
         uncut = run.session.createDataFrame([(object_id,) for object_id in sorted(left_out)], "object_id string")
-        cut = whole.join(F.broadcast(uncut), "object_id", "left_anti").transform(truncated(CUT_NAMES))
+        cut = whole.join(F.broadcast(uncut), "object_id", "left_anti").transform(truncated)
         run.replace_slice(LIGHTCURVE_SEGMENTS, whole.unionByName(cut), nights=run.nights, survey=run.survey)
         hosts = _whole(run.read(HOSTS, survey=run.survey))
         names = F.array(F.lit(""), *(F.lit(OF_CUT + name) for name in CUT_NAMES))
@@ -50,18 +51,9 @@ def write_truncated(left_out: Iterable[str]) -> Callable[[Run, argparse.Namespac
     return step
 
 
-def truncated(names: Sequence[str]) -> Callable[[DataFrame], DataFrame]:
-    """lightcurve_segments rows of whole curves to those of their cuts `names`; a cut that an object does not reach is left out."""
-
-    def of_batches(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        for batch in batches:
-            yield from truncated_rows(batch, names)
-
-    def transform(segments: DataFrame) -> DataFrame:
-        whole = LIGHTCURVE_SEGMENTS.select(segments)
-        return LIGHTCURVE_SEGMENTS.select(whole.mapInArrow(of_batches, LIGHTCURVE_SEGMENTS.spark_schema()))
-
-    return transform
+def truncated(segments: DataFrame) -> DataFrame:
+    """lightcurve_segments rows of whole curves to those of all their cuts; a cut that an object does not reach is left out."""
+    return segments.transform(_of_rows(partial(truncated_rows, names=CUT_NAMES)))
 
 
 def truncated_rows(batch: pa.RecordBatch, names: Sequence[str]) -> Iterable[pa.RecordBatch]:
@@ -99,12 +91,8 @@ def check_truncated(run: Run, arguments: argparse.Namespace) -> None:
         F.split_part("object_id", F.lit(OF_CUT), F.lit(1)).alias("object_id")
     )
     sample = with_cuts.distinct().sort(F.xxhash64("object_id"), "object_id").limit(CHECKED_OBJECTS)
-    whole = _whole(segments).join(F.broadcast(sample), "object_id").localCheckpoint()  # bounded by CHECKED_OBJECTS
-    other = [whole.transform(_with_another_future(name)).transform(truncated((name,))) for name in CUT_NAMES]
-    again = other[0]
-    for one in other[1:]:
-        again = again.unionByName(one)
-    again = again.localCheckpoint()
+    whole = _whole(segments).join(F.broadcast(sample), "object_id")
+    again = whole.transform(_of_rows(_cut_from_another_future)).localCheckpoint()  # bounded by CHECKED_OBJECTS and its cuts
     nothing = run.session.createDataFrame([], LIGHTCURVE_BASE.spark_schema())
     hosts = run.read(HOSTS, survey=run.survey) if rule.feature_set.with_host else None
     compared = ("status", "n_detections", *rule.feature_set.names, *GRID_COLUMNS, "points")
@@ -121,21 +109,30 @@ def check_truncated(run: Run, arguments: argparse.Namespace) -> None:
         )
 
 
-def _with_another_future(name: str) -> Callable[[DataFrame], DataFrame]:
-    """Segment rows whose points later than the cut `name` have other fluxes, errors and limits."""
+def _cut_from_another_future(batch: pa.RecordBatch) -> Iterable[pa.RecordBatch]:
+    """The cuts of whole curves, each made of a curve whose points later than that cut have other fluxes, errors and limits."""
+    offsets, fields = arrow.offsets(batch.column("points")), arrow.records(batch.column("points"))
+    ends = _ends(fields, offsets)
+    for name in CUT_NAMES:
+        is_later = ~known_points(arrow.floats(fields["mjd"]), offsets, ends[name])
+        other = dict(fields)
+        for field, factor in (("flux_njy", -7.0), ("flux_err_njy", 3.0), ("limit_njy", 0.1)):
+            values = arrow.floats(fields[field])
+            other[field] = arrow.nullable(np.where(is_later, factor * values, values), pa.float64())
+        columns = {column: batch.column(column) for column in batch.schema.names} | point_columns(other, offsets, _POINTS)
+        yield from truncated_rows(arrow.rows_of(columns, LIGHTCURVE_SEGMENTS.arrow_schema(), batch.num_rows), (name,))
+
+
+def _of_rows(made: Callable[[pa.RecordBatch], Iterable[pa.RecordBatch]]) -> Callable[[DataFrame], DataFrame]:
+    """A transformation of lightcurve_segments rows to such rows, batch by batch."""
 
     def of_batches(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
-            offsets, fields = arrow.offsets(batch.column("points")), arrow.records(batch.column("points"))
-            is_later = ~known_points(arrow.floats(fields["mjd"]), offsets, _ends(fields, offsets)[name])
-            for field, factor in (("flux_njy", -7.0), ("flux_err_njy", 3.0), ("limit_njy", 0.1)):
-                values = arrow.floats(fields[field])
-                fields[field] = arrow.nullable(np.where(is_later, factor * values, values), pa.float64())
-            columns = {column: batch.column(column) for column in batch.schema.names} | point_columns(fields, offsets, _POINTS)
-            yield arrow.rows_of(columns, LIGHTCURVE_SEGMENTS.arrow_schema(), batch.num_rows)
+            yield from made(batch)
 
     def transform(segments: DataFrame) -> DataFrame:
-        return LIGHTCURVE_SEGMENTS.select(segments).mapInArrow(of_batches, LIGHTCURVE_SEGMENTS.spark_schema())
+        whole = LIGHTCURVE_SEGMENTS.select(segments)
+        return LIGHTCURVE_SEGMENTS.select(whole.mapInArrow(of_batches, LIGHTCURVE_SEGMENTS.spark_schema()))
 
     return transform
 
