@@ -121,6 +121,7 @@ class TrainingSettings(_Section):
     processes: int = Field(2, ge=1, description="[1] Horovod ranks")
     start_timeout_s: int = Field(120, ge=1, description="[s] How long Horovod waits for its ranks")
     restarts: int = Field(2, ge=0, description="[1] How often a run that lost a rank is started again from its last checkpoint")
+    anomaly_survey: str = Field("ztf", pattern=r"^\w+$", description="Survey whose objects the isolation forest takes for usual")
     anomaly_excluded_nights: tuple[str, ...] = Field(("2018-11-29",), description="Nights whose objects the isolation forest does not see")
     publish_to: str = Field("models", description="Directory that receives the published version")
 

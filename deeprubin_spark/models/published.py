@@ -29,8 +29,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from deeprubin_spark.errors import ModelError
+from deeprubin_spark.kernels.feature_catalogue import FEATURE_SETS, FeatureSet
 from deeprubin_spark.models.forest import AnomalyForest, Arrays
-from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, MODEL_FEATURES, FeatureRows, FeatureScaler, Float32Array, channels, redrawn
+from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, FeatureRows, FeatureScaler, Float32Array, channels, model_features, redrawn
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.models.uncertainty import Prediction, of_draws, softmax
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
@@ -38,7 +39,7 @@ from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # not there in Python 3.10
 
-FORMAT = 2  # of the directory
+FORMAT = 3  # of the directory
 MANIFEST = "manifest.json"
 N_DRAWS = 2  # along a noise pattern and against it: what they differ by in first order cancels in their mean
 _BLOCK = 128  # rows computed together, always: sums in another order would give another last digit
@@ -49,8 +50,9 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True)
 class Parts:
-    """What training makes and a published directory holds. `patterns`: (K, 2, T), see `inputs.noise_patterns`."""
+    """What training makes and a published directory holds. `patterns`: (K, W, T), see `inputs.noise_patterns`, W the bands of `feature_set`."""
 
+    feature_set: FeatureSet
     network: LightCurveTcn
     scaler: FeatureScaler
     forest: AnomalyForest
@@ -65,10 +67,11 @@ class PublishedModel:
         """ModelError where the files are not what the manifest says."""
         self.files = dict(files)
         self.manifest = _manifest(files)
+        self.parts = _parts(files, self.manifest)
         self.version: str = self.manifest["version"]
+        self.feature_set: FeatureSet = self.parts.feature_set
         self.features: tuple[str, ...] = tuple(self.manifest["features"])
         self.classes: tuple[str, ...] = tuple(self.manifest["classes"])
-        self.parts = _parts(files, self.manifest)
         torch.set_num_threads(1)  # kernels are single-threaded: the cores belong to Spark's tasks
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -118,14 +121,15 @@ class PublishedModel:
 def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
     """The model made of `parts`, in memory. Its version is tcn-<feature set>-<hash of the weights>: the same training gives the same version.
 
-    manifest: contract_version, feature_set and whatever else is to be told; version, features, classes, sizes and hashes are added.
+    manifest: contract_version and whatever else is to be told; version, feature set, features, classes, sizes and hashes are added.
     """
-    scaler = parts.scaler
+    scaler, feature_set = parts.scaler, parts.feature_set
     arrays: Arrays = {
         "centre": scaler.centre,
         "spread": scaler.spread,
         "lowest": scaler.lowest,
         "highest": scaler.highest,
+        "missing": scaler.missing,
         "patterns": parts.patterns[:1],
     }
     files = {
@@ -137,8 +141,9 @@ def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
     told = {
         **manifest,
         "format": FORMAT,
-        "version": f"tcn-{manifest.get('feature_set', '')}-{hashlib.sha256(json.dumps([hashes, parts.temperature]).encode()).hexdigest()[:8]}",
-        "features": list(MODEL_FEATURES),
+        "version": f"tcn-{feature_set.name}-{hashlib.sha256(json.dumps([hashes, parts.temperature]).encode()).hexdigest()[:8]}",
+        "feature_set": feature_set.name,
+        "features": list(model_features(feature_set)),
         "classes": list(CLASS_NAMES),
         "network": {"kind": "tcn", **parts.network.shape.as_dict()},
         "calibration": {"temperature": parts.temperature},
@@ -156,26 +161,28 @@ def save(root: Path, manifest: Mapping[str, Any], parts: Parts) -> PublishedMode
     return model
 
 
-def load(directory: Path | Traversable, *, contract_version: int, feature_set: str) -> PublishedModel:
-    """The model in `directory`. ModelError (exit 69) where it is missing, damaged, or made for another contract, feature set or taxonomy."""
+def load(directory: Path | Traversable, contracts: Mapping[str, int]) -> PublishedModel:
+    """The model in `directory`. ModelError (exit 69) where it is missing, damaged, or made for another contract, feature set or taxonomy.
+
+    contracts : names of the feature sets it may be of -> version of their table's contract
+    """
     if not directory.joinpath(MANIFEST).is_file():
         raise ModelError(
             f"{directory}: expected a published model, found no {MANIFEST}; train one, or set scoring.models_path and scoring.model"
         )
     manifest = _parsed(directory.joinpath(MANIFEST).read_bytes(), str(directory))
+    given = str(manifest.get("feature_set"))
+    if given not in contracts:
+        raise _of_another_contract(directory, "feature_set", " or ".join(contracts), given)
     expected = {
         "format": FORMAT,
-        "contract_version": contract_version,
-        "feature_set": feature_set,
-        "features": list(MODEL_FEATURES),
+        "contract_version": contracts[given],
+        "features": list(model_features(FEATURE_SETS[given])),
         "classes": list(CLASS_NAMES),
     }
     for name, value in expected.items():
         if manifest.get(name) != value:
-            raise ModelError(
-                f"{directory}: made for another contract: {name} expected {_short(value)}, found {_short(manifest.get(name))}; train a version with this "
-                "release, or use the release that made it"
-            )
+            raise _of_another_contract(directory, name, value, manifest.get(name))
     names = [MANIFEST, *manifest.get("files", {})]
     missing = [name for name in names if not directory.joinpath(name).is_file()]
     if missing:
@@ -186,18 +193,29 @@ def load(directory: Path | Traversable, *, contract_version: int, feature_set: s
         raise ModelError(f"{directory}: {error}") from error
 
 
-def find(models_path: str, version: str = "") -> Path | Traversable:
-    """Directory of a version, or of the one published last. models_path: '' for the versions shipped in the package. ModelError if there is none."""
+def find(models_path: str, contracts: Mapping[str, int], version: str = "") -> Path | Traversable:
+    """Directory of a version, or of the one published last for one of the feature sets. ModelError if there is none.
+
+    models_path : '' for the versions shipped in the package      contracts : see `load`; they are not looked at where a version is asked for
+    """
     root: Path | Traversable = Path(models_path) if models_path else package_files("deeprubin_spark").joinpath("published")
     there = [entry for entry in root.iterdir() if entry.joinpath(MANIFEST).is_file()] if root.is_dir() else []
-    if version:
-        there = [entry for entry in there if entry.name == version]
+    told = {entry.name: _parsed(entry.joinpath(MANIFEST).read_bytes(), entry.name) for entry in there}
+    there = [e for e in there if e.name == version or (not version and told[e.name].get("feature_set") in contracts)]
     if not there:
-        wanted = f"model {version!r}" if version else "a published model"
+        wanted = f"model {version!r}" if version else f"a model of feature set {' or '.join(contracts)}"
         raise ModelError(
-            f"{root}: expected {wanted}, found none; train one with deeprubin-train, or set scoring.models_path and scoring.model"
+            f"{root}: expected {wanted}, found {', '.join(sorted(told)) or 'none'}; train one with deeprubin-train, or set scoring.models_path and "
+            "scoring.model"
         )
-    return max(there, key=lambda entry: (_parsed(entry.joinpath(MANIFEST).read_bytes(), entry.name).get("published_at", ""), entry.name))
+    return max(there, key=lambda entry: (told[entry.name].get("published_at", ""), entry.name))
+
+
+def _of_another_contract(directory: Path | Traversable, name: str, expected: object, found: object) -> ModelError:
+    return ModelError(
+        f"{directory}: made for another contract: {name} expected {_short(expected)}, found {_short(found)}; train a version with this release, or use "
+        "the release that made it"
+    )
 
 
 @functools.lru_cache(maxsize=2)
@@ -235,9 +253,10 @@ def _parts(files: Files, manifest: dict[str, Any]) -> Parts:
         network = LightCurveTcn(TcnShape(**sizes))
         network.load_state_dict(load_tensors(files["network.safetensors"]))
         inputs = load_arrays(files["inputs.safetensors"])
-        scaler = FeatureScaler(*(np.asarray(inputs[name], np.float64) for name in ("centre", "spread", "lowest", "highest")))
+        scaler = FeatureScaler(*(np.asarray(inputs[name], np.float64) for name in ("centre", "spread", "lowest", "highest", "missing")))
         forest = AnomalyForest.of(load_arrays(files["forest.safetensors"]))
-        return Parts(network.eval(), scaler, forest, inputs["patterns"], float(manifest["calibration"]["temperature"]))
+        feature_set = FEATURE_SETS[manifest["feature_set"]]
+        return Parts(feature_set, network.eval(), scaler, forest, inputs["patterns"], float(manifest["calibration"]["temperature"]))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the files do not make a model: {type(error).__name__}: {error}; train it anew") from error
 

@@ -16,7 +16,7 @@ from deeprubin_spark.models.inputs import FeatureRows
 from deeprubin_spark.models.published import PublishedModel
 from deeprubin_spark.schemas import ANOMALIES, SCORES
 from deeprubin_spark.schemas.contract import Column, Table
-from deeprubin_spark.schemas.features import GRID_BANDS, GRID_COLUMNS
+from deeprubin_spark.schemas.features import GRID_COLUMNS
 from deeprubin_spark.schemas.taxonomy import BRANCHES, branch_of
 from deeprubin_spark.scoring import gates
 from deeprubin_spark.settings import ScoringSettings
@@ -79,7 +79,7 @@ def _judge(model: PublishedModel, settings: ScoringSettings) -> Callable[[Iterab
             columns = {name: batch.column(name) for name in _CARRIED}
             columns["model_version"] = pa.array([model.version] * batch.num_rows, pa.string())
             facts = _facts(batch)
-            rows = _fitted_rows(batch, model.features, facts.is_fitted)
+            rows = _fitted_rows(batch, model, facts.is_fitted)
             columns |= _score_columns(batch, facts, rows, model, settings)
             columns |= _anomaly_columns(facts, rows, model, settings)
             yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
@@ -98,13 +98,13 @@ def _facts(batch: pa.RecordBatch) -> gates.ObjectFacts:
     )
 
 
-def _fitted_rows(batch: pa.RecordBatch, features: tuple[str, ...], is_fitted: NDArray[np.bool_]) -> FeatureRows:
+def _fitted_rows(batch: pa.RecordBatch, model: PublishedModel, is_fitted: NDArray[np.bool_]) -> FeatureRows:
     """What the model reads, of the rows with features, in their order."""
     fitted = batch.filter(pa.array(is_fitted))
     n_rows = fitted.num_rows
-    values = np.stack([arrow.floats(fitted.column(name)) for name in features], axis=1)
+    values = np.stack([arrow.floats(fitted.column(name)) for name in model.features], axis=1)
     time, mean, sd = (arrow.matrix_in(fitted.column(name)).astype(np.float64) for name in GRID_COLUMNS)
-    bands = (n_rows, len(GRID_BANDS), time.shape[1])
+    bands = (n_rows, len(model.feature_set.bands), time.shape[1])
     return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands))
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deeprubin_spark.errors import DataGateError
-from deeprubin_spark.models.inputs import CHANNELS, N_PATTERNS, FeatureScaler, Float32Array, channels, noise_patterns, redrawn
+from deeprubin_spark.models.inputs import N_PATTERNS, FeatureScaler, Float32Array, channels, noise_patterns, redrawn
 from deeprubin_spark.models.losses import summed_loss
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.training.checkpoints import Checkpoints, State
@@ -125,7 +125,7 @@ class _Preparation:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._patterns = noise_patterns(plan.n_steps, plan.seed)
+        self._patterns = noise_patterns(plan.n_steps, plan.seed, plan.shape.n_bands)
 
     def __call__(self, batch: Batch, epoch: int) -> tuple[Tensor, ...]:
         """channels, features, target, weight, and for the reconstruction mean, sd, hidden; all with the batch's rows first."""
@@ -136,16 +136,17 @@ class _Preparation:
         sign = np.where(draws[:, 1] % 2 == 0, 1.0, -1.0).astype(np.float32)[:, None, None]
         hidden = self._hidden(draws)
         given = redrawn(made, sign * self._patterns[draws[:, 2] % N_PATTERNS], kappa)
-        given[:, :4] *= 1.0 - hidden[:, None]
-        given[:, CHANNELS.index("hidden")] = hidden
+        n_bands = self._plan.shape.n_bands
+        given[:, : 2 * n_bands] *= 1.0 - hidden[:, None]
+        given[:, -1] = hidden
         weight = batch["weight"] * self._plan.class_weight[batch["label"]]
         arrays = (
             given,
             self._plan.scaler.scaled(batch["features"]),
             batch["label"].astype(np.int64),
             weight,
-            made[:, :2],
-            made[:, 2:4],
+            made[:, :n_bands],
+            made[:, n_bands : 2 * n_bands],
             hidden,
         )
         return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)

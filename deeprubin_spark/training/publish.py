@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -18,16 +19,17 @@ from safetensors.torch import load as load_tensors
 from deeprubin_spark import __version__
 from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.kernels import calibration
+from deeprubin_spark.kernels.feature_catalogue import FeatureSet
 from deeprubin_spark.models import published
 from deeprubin_spark.models.baseline import boosted_trees
 from deeprubin_spark.models.forest import AnomalyForest
-from deeprubin_spark.models.inputs import MODEL_FEATURES, FeatureScaler, noise_patterns
+from deeprubin_spark.models.inputs import FeatureScaler, model_features, noise_patterns
 from deeprubin_spark.models.losses import class_weights
 from deeprubin_spark.models.published import Parts, PublishedModel
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.runs import Run
-from deeprubin_spark.schemas import FEATURES, MODELS
-from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas import MODELS
+from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.schemas.surveys import is_simulated
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.settings import TrainingSettings
@@ -40,7 +42,6 @@ from deeprubin_spark.training.reader import Shards
 MIN_ANOMALY_OBJECTS = 20
 MIN_ANOMALY_DETECTIONS = 3
 MAX_ANOMALY_OBJECTS = 20_000
-ANOMALY_SURVEY = "ztf"
 
 FloatArray = NDArray[np.float64]
 
@@ -55,8 +56,10 @@ def train_and_publish(run: Run) -> PublishedModel:
     shards = Shards(made.files, made.group_rows, settings.processes)
     place = Path(made.directory) / f"run-{_key(plan)}"
     trained = train_on_spark(plan, shards, place, start_timeout_s=settings.start_timeout_s, restarts=settings.restarts)
-    parts = calibrated(plan, trained, AnomalyForest.fit(usual, settings.seed), read_fold(made, "validation"))
+    validation = read_fold(made, "validation")
+    parts = calibrated(plan, trained, AnomalyForest.fit(usual, settings.seed), validation, rule_of(settings.survey).feature_set)
     told = manifest(made, plan, trained, settings, len(usual))
+    told["training"]["object_ids"] = seen_objects(train, validation)
     told |= measured(published.assemble(told, parts), train, read_fold(made, "test"), plan)
     model = published.save(Path(settings.publish_to).expanduser().resolve(), told, parts)
     run.model_version = model.version
@@ -68,9 +71,10 @@ def train_and_publish(run: Run) -> PublishedModel:
 def planned(made: Export, train: Fold, settings: TrainingSettings) -> Plan:
     """What the ranks need to know: sizes, scaling and class weights of the training fold, and the settings."""
     counts = torch.from_numpy(np.bincount(train.target, minlength=len(CLASS_NAMES)))
+    names = model_features(rule_of(settings.survey).feature_set)
     return Plan(
-        shape=TcnShape(len(MODEL_FEATURES), len(CLASS_NAMES)),
-        scaler=FeatureScaler.fit(train.rows.values),
+        shape=TcnShape(len(names), len(CLASS_NAMES), n_bands=made.n_bands),
+        scaler=FeatureScaler.fit(train.rows.values, names),
         class_weight=class_weights(counts).float().numpy(),
         n_rows=made.n_rows,
         n_shards=settings.processes,
@@ -82,13 +86,19 @@ def planned(made: Export, train: Fold, settings: TrainingSettings) -> Plan:
     )
 
 
-def calibrated(plan: Plan, trained: Trained, forest: AnomalyForest, validation: Fold) -> Parts:
+def calibrated(plan: Plan, trained: Trained, forest: AnomalyForest, validation: Fold, feature_set: FeatureSet) -> Parts:
     """The trained network with the temperature that fits the validation fold best."""
     network = LightCurveTcn(plan.shape)
     network.load_state_dict(load_tensors(trained.network))
-    parts = Parts(network.eval(), plan.scaler, forest, noise_patterns(plan.n_steps, plan.seed), 1.0)
+    patterns = noise_patterns(plan.n_steps, plan.seed, plan.shape.n_bands)
+    parts = Parts(feature_set, network.eval(), plan.scaler, forest, patterns, 1.0)
     raw = published.assemble({}, parts).logits(validation.rows)
-    return Parts(parts.network, parts.scaler, forest, parts.patterns, calibration.temperature(raw, validation.target))
+    return dataclasses.replace(parts, temperature=calibration.temperature(raw, validation.target))
+
+
+def seen_objects(train: Fold, validation: Fold) -> list[str]:
+    """Ids of the objects whose light curves, whole or in parts, trained or calibrated the model: judging it by them would flatter it."""
+    return sorted({name.partition("/")[0] for fold in (train, validation) for name in fold.object_id})
 
 
 def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSettings, n_usual: int) -> dict[str, Any]:
@@ -96,8 +106,7 @@ def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSetti
     return {
         "published_at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "code_version": __version__,
-        "contract_version": FEATURES.version,
-        "feature_set": FEATURE_SET,
+        "contract_version": rule_of(settings.survey).table.version,
         "training": {
             "data": f"survey {settings.survey}, labels {settings.label_source}: simulated light curves"
             if is_simulated(settings.survey)
@@ -112,7 +121,7 @@ def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSetti
             "class_weight": dict(zip(CLASS_NAMES, (round(float(w), 6) for w in plan.class_weight), strict=True)),
             "losses": [round(loss, 8) for loss in trained.losses],
         },
-        "anomaly": {"data": f"survey {ANOMALY_SURVEY} without {', '.join(settings.anomaly_excluded_nights)}", "objects": n_usual},
+        "anomaly": {"data": f"survey {settings.anomaly_survey} without {', '.join(settings.anomaly_excluded_nights)}", "objects": n_usual},
     }
 
 
@@ -136,26 +145,28 @@ def measured(model: PublishedModel, train: Fold, test: Fold, plan: Plan) -> dict
 
 
 def anomaly_values(run: Run) -> FloatArray:
-    """Feature values (N, F) of each real object's latest night outside `training.anomaly_excluded_nights`, NaN where missing.
+    """Feature values (N, F) of each object's latest night in `training.anomaly_survey` outside `training.anomaly_excluded_nights`, NaN where missing.
 
     In the order of a hash of the object_id, the first 20,000 of them: a tree of the forest looks at 256.
 
     NoInputError for fewer than 20 objects with 3 detections.
     """
-    excluded = list(run.settings.training.anomaly_excluded_nights)
-    rows = run.read(FEATURES, survey=ANOMALY_SURVEY).where(
+    survey, excluded = run.settings.training.anomaly_survey, list(run.settings.training.anomaly_excluded_nights)
+    rule = rule_of(run.settings.training.survey)
+    rows = run.read(rule.table, survey=survey).where(
         ~F.col("night").cast("string").isin(excluded)
-        & (F.col("feature_set") == FEATURE_SET)
+        & (F.col("feature_set") == rule.feature_set.name)
         & (F.col("status") == "ok")
         & (F.col("n_detections") >= MIN_ANOMALY_DETECTIONS)
     )
     latest = Window.partitionBy("object_id").orderBy(F.desc("night"))
     one_each = rows.withColumn("age", F.row_number().over(latest)).where("age = 1")
     # Bounded by MAX_ANOMALY_OBJECTS.
-    sample = one_each.sort(F.xxhash64("object_id"), "object_id").limit(MAX_ANOMALY_OBJECTS).select(*MODEL_FEATURES).toPandas()
+    chosen = one_each.sort(F.xxhash64("object_id"), "object_id").limit(MAX_ANOMALY_OBJECTS)
+    sample = chosen.select(*model_features(rule.feature_set)).toPandas()
     if len(sample) < MIN_ANOMALY_OBJECTS:
         raise NoInputError(
-            f"training: the isolation forest needs {MIN_ANOMALY_OBJECTS} objects of survey {ANOMALY_SURVEY} with {MIN_ANOMALY_DETECTIONS} detections "
+            f"training: the isolation forest needs {MIN_ANOMALY_OBJECTS} objects of survey {survey} with {MIN_ANOMALY_DETECTIONS} detections "
             f"outside the nights {', '.join(excluded)}, found {len(sample)}; ingest more nights, up to extract_features, or change "
             "training.anomaly_excluded_nights"
         )

@@ -7,16 +7,19 @@ import torch
 from sklearn.ensemble import IsolationForest
 from torch import Tensor, nn
 
+from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
 from deeprubin_spark.kernels.isolation_forest import score_samples
 from deeprubin_spark.models import published
 from deeprubin_spark.models.forest import N_TREES, AnomalyForest
-from deeprubin_spark.models.inputs import MODEL_FEATURES, FeatureRows, FeatureScaler, channels, noise_patterns
+from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, model_features, noise_patterns
 from deeprubin_spark.models.published import Parts, PublishedModel
 from deeprubin_spark.models.tcn import STRIDE, LightCurveTcn, TcnShape
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from tests.perf.clock import cheapest
 from tests.perf.rows import Measured, Row
 from tests.perf.workplace import Workplace
+
+MODEL_FEATURES = model_features(ZTF_GR)
 
 N_OBJECTS = 4096
 _N_STEPS, _SEED = 64, 1
@@ -112,8 +115,10 @@ def _model() -> PublishedModel:
     torch.manual_seed(_SEED)
     values = _values(np.random.default_rng(_SEED), missing=0.3)[:1000]
     untrained = LightCurveTcn(TcnShape(len(MODEL_FEATURES), len(CLASS_NAMES))).eval()
-    parts = Parts(untrained, FeatureScaler.fit(values), AnomalyForest.fit(values, _SEED), noise_patterns(_N_STEPS, _SEED), 1.0)
-    return published.assemble({"feature_set": "any"}, parts)
+    parts = Parts(
+        ZTF_GR, untrained, FeatureScaler.fit(values, MODEL_FEATURES), AnomalyForest.fit(values, _SEED), noise_patterns(_N_STEPS, _SEED), 1.0
+    )
+    return published.assemble({}, parts)
 
 
 ROWS = (

@@ -21,10 +21,11 @@ from deeprubin_spark.jobs import train as train_job
 
 from deeprubin_spark import runs
 from deeprubin_spark.errors import NoInputError
+from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
 from deeprubin_spark.models import published
-from deeprubin_spark.models.inputs import MODEL_FEATURES
+from deeprubin_spark.models.inputs import model_features
 from deeprubin_spark.schemas import FEATURES, LABELS, MODELS
-from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas.features import FEATURE_SET, rule_of
 from deeprubin_spark.tables import Warehouse
 from deeprubin_spark.training.checkpoints import Checkpoints
 from deeprubin_spark.training.distributed import train_on_spark
@@ -35,6 +36,8 @@ from deeprubin_spark.training.reader import Shards
 from tests import standalone
 from tests.conftest import QUICK_START, SMALL_SESSION, places, settings_at
 from tests.contract_rows import frame_of, row_of
+
+MODEL_FEATURES = model_features(ZTF_GR)
 
 pytestmark = pytest.mark.training
 
@@ -163,7 +166,7 @@ def model(spark, place):
     """Published by the job, with two ranks."""
     sets = [argument for value in (*places(place), *SMALL, f"training.publish_to={place / 'models'}") for argument in ("--set", value)]
     assert train_job.main(sets) == 0
-    return published.load(published.find(str(place / "models")), contract_version=FEATURES.version, feature_set=FEATURE_SET)
+    return published.load(published.find(str(place / "models"), rule_of("ztf").contract), rule_of("ztf").contract)
 
 
 def test_one_process_with_both_shards_has_the_losses_of_two_processes(spark, place, exported, model):

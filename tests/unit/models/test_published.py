@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 
@@ -8,15 +9,18 @@ import pytest
 import torch
 
 from deeprubin_spark.errors import ModelError
+from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
 from deeprubin_spark.models import published
 from deeprubin_spark.models.forest import AnomalyForest
-from deeprubin_spark.models.inputs import MODEL_FEATURES, FeatureRows, FeatureScaler, noise_patterns
+from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, model_features, noise_patterns
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
-from deeprubin_spark.schemas import FEATURES
-from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 
-CONTRACT = {"contract_version": 1, "feature_set": "ztf_gr_1"}
+MODEL_FEATURES = model_features(ZTF_GR)
+
+CONTRACT = {"contract_version": 1}
+CONTRACTS = {ZTF_GR.name: 1}
 
 
 def rows(n: int) -> FeatureRows:
@@ -32,7 +36,9 @@ def parts() -> published.Parts:
     torch.manual_seed(1)
     values = rows(400).values
     network = LightCurveTcn(TcnShape(len(MODEL_FEATURES), len(CLASS_NAMES))).eval()
-    return published.Parts(network, FeatureScaler.fit(values), AnomalyForest.fit(values, 1), noise_patterns(64, 1), 1.3)
+    return published.Parts(
+        ZTF_GR, network, FeatureScaler.fit(values, MODEL_FEATURES), AnomalyForest.fit(values, 1), noise_patterns(64, 1), 1.3
+    )
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def saved(tmp_path, parts):
 
 def test_a_published_model_read_back_gives_the_same_answers(saved):
     root, model = saved
-    again = published.load(root / model.version, **CONTRACT)
+    again = published.load(root / model.version, CONTRACTS)
     new = rows(20)
     assert again.version == model.version and again.manifest == model.manifest
     np.testing.assert_array_equal(again.predict(new).probabilities, model.predict(new).probabilities)
@@ -54,9 +60,9 @@ def test_a_published_model_read_back_gives_the_same_answers(saved):
 
 def test_what_is_read_back_is_what_was_trained_to_the_last_bit(saved, parts):
     root, model = saved
-    again = published.load(root / model.version, **CONTRACT).parts
+    again = published.load(root / model.version, CONTRACTS).parts
     assert not parts.scaler.centre.flags.c_contiguous, "a view with strides is the case that safetensors would write wrong"
-    for name in ("centre", "spread", "lowest", "highest"):
+    for name in ("centre", "spread", "lowest", "highest", "missing"):
         np.testing.assert_array_equal(getattr(again.scaler, name), getattr(parts.scaler, name))
     for name, values in parts.forest.arrays().items():
         np.testing.assert_array_equal(again.forest.arrays()[name], values)
@@ -116,7 +122,7 @@ def test_a_model_travels_to_a_worker_and_is_built_there_once(saved):
 def test_the_same_weights_have_the_same_version_and_others_another(saved, parts):
     _, model = saved
     assert published.assemble(CONTRACT, parts).version == model.version
-    other = published.Parts(parts.network, parts.scaler, parts.forest, parts.patterns, 1.4)
+    other = dataclasses.replace(parts, temperature=1.4)
     assert published.assemble(CONTRACT, other).version != model.version
 
 
@@ -128,7 +134,7 @@ def test_a_damaged_file_is_refused_with_exit_69(saved, name):
     content[-3] ^= 1
     path.write_bytes(bytes(content))
     with pytest.raises(ModelError, match=f"{name} has SHA-256") as refused:
-        published.load(root / model.version, **CONTRACT)
+        published.load(root / model.version, CONTRACTS)
     assert refused.value.exit_code == 69
 
 
@@ -136,12 +142,12 @@ def test_a_missing_file_or_manifest_is_refused(saved):
     root, model = saved
     (root / model.version / "forest.safetensors").unlink()
     with pytest.raises(ModelError, match=r"forest.safetensors not there"):
-        published.load(root / model.version, **CONTRACT)
+        published.load(root / model.version, CONTRACTS)
     with pytest.raises(ModelError, match=r"no manifest\.json"):
-        published.load(root / "nothing", **CONTRACT)
+        published.load(root / "nothing", CONTRACTS)
     (root / model.version / "manifest.json").write_text("<html>")
     with pytest.raises(ModelError, match="not JSON"):
-        published.load(root / model.version, **CONTRACT)
+        published.load(root / model.version, CONTRACTS)
 
 
 @pytest.mark.parametrize(
@@ -153,24 +159,25 @@ def test_a_model_of_another_contract_is_refused(saved, name, value):
     path = root / model.version / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
     with pytest.raises(ModelError, match=f"another contract: {name}"):
-        published.load(root / model.version, **CONTRACT)
+        published.load(root / model.version, CONTRACTS)
 
 
 def test_the_newest_version_is_found_or_the_one_asked_for(tmp_path, parts):
     old = published.save(tmp_path, {**CONTRACT, "published_at": "2020-01-01T00:00:00+00:00"}, parts)
-    changed = published.Parts(parts.network, parts.scaler, parts.forest, parts.patterns, 1.4)
+    changed = dataclasses.replace(parts, temperature=1.4)
     new = published.save(tmp_path, {**CONTRACT, "published_at": "2021-01-01T00:00:00+00:00"}, changed)
-    assert published.find(str(tmp_path)).name == new.version
-    assert published.find(str(tmp_path), old.version).name == old.version
-    with pytest.raises(ModelError, match="model 'tcn-0', found|expected model 'tcn-0'"):
-        published.find(str(tmp_path), "tcn-0")
-    with pytest.raises(ModelError, match="expected a published model"):
-        published.find(str(tmp_path / "nowhere"))
+    assert published.find(str(tmp_path), CONTRACTS).name == new.version
+    assert published.find(str(tmp_path), CONTRACTS, old.version).name == old.version
+    with pytest.raises(ModelError, match="expected model 'tcn-0', found tcn-"):
+        published.find(str(tmp_path), CONTRACTS, "tcn-0")
+    with pytest.raises(ModelError, match="expected a model of feature set ztf_gr_2, found none"):
+        published.find(str(tmp_path / "nowhere"), CONTRACTS)
 
 
-def test_the_shipped_model_is_small_loads_under_todays_contract_and_says_it_saw_simulations():
-    shipped = published.find("")
-    model = published.load(shipped, contract_version=FEATURES.version, feature_set=FEATURE_SET)
+@pytest.mark.parametrize("survey", ["ztf"])
+def test_the_shipped_models_are_small_load_under_todays_contract_and_say_they_saw_simulations(survey):
+    contract = rule_of(survey).contract
+    model = published.load(published.find("", contract), contract)
     assert sum(len(content) for content in model.files.values()) <= 2_000_000
     assert "simulated" in model.manifest["training"]["data"]
     assert model.manifest["metrics"]["log_loss"] < 1.0 and model.manifest["outside_range_of_test_fold"] < 0.05
