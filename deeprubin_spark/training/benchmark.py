@@ -8,12 +8,14 @@ A fit whose predictions are there, of the same data and model, is not made again
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from deeprubin_spark.models.baseline import BASELINES
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.export import write_last
+from deeprubin_spark.training.fits import FITS, Work
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.protocols import Protocol, Split
 
-MODELS = tuple(BASELINES)
+MIXES: Mapping[str, tuple[str, ...]] = {"blend": ("boosted_trees", "tcn")}  # means of what others give
+MODELS = (*FITS, *MIXES)
 N_SAMPLES = 300
 _KEY = b"deeprubin.fit"
 
@@ -114,21 +117,30 @@ def _predictions(task: Task, split: Split, seed: int) -> FloatArray:
         table = pq.read_table(place, columns=columns)
         return np.column_stack([column.to_numpy() for column in table.columns])
     begin = time.perf_counter()
-    values, target = task.objects.values, task.objects.target
-    weight = task.protocol.weight(np.bincount(target[split.train], minlength=len(CLASS_NAMES)).astype(np.float64))
-    weight = weight / weight[target[split.train]].mean()
-    fit = BASELINES[task.model]
-    made = fit(values[split.train], target[split.train], weight[target[split.train]], values[split.test], len(CLASS_NAMES), seed)
+    made = _made(task, split, seed, place)
     table = pa.table(
         {
             "object_id": task.objects.object_id[split.test],
             **dict(zip(columns, made.T, strict=True)),
-            "truth": np.array(CLASS_NAMES)[target[split.test]],
+            "truth": np.array(CLASS_NAMES)[task.objects.target[split.test]],
         }
     )
     _write_table(place, table.replace_schema_metadata({_KEY: key}))
     seconds = time.perf_counter() - begin
     print(f"  {task.set_name} {task.model} seed {seed} {split.name}: {len(split.train):,} objects train, {seconds:.0f} s", file=sys.stderr)
+    return made
+
+
+def _made(task: Task, split: Split, seed: int, place: Path) -> FloatArray:
+    """Probabilities of the judged rows by a fit, or as the mean of other models'."""
+    if task.model in MIXES:
+        return np.asarray(np.mean([_predictions(replace(task, model=name), split, seed) for name in MIXES[task.model]], axis=0))
+    target = task.objects.target[split.train]
+    weight = task.protocol.weight(np.bincount(target, minlength=len(CLASS_NAMES)).astype(np.float64))
+    unfinished = place.with_name(f"{split.name}-{hashlib.sha256(task.key(seed, split).encode()).hexdigest()[:8]}")
+    work = Work(task.objects, split, weight / weight[target].mean(), seed, unfinished)
+    made = FITS[task.model](work)
+    shutil.rmtree(work.place, ignore_errors=True)
     return made
 
 

@@ -1,0 +1,114 @@
+"""What a benchmark fits: every model takes labelled objects and a split, and gives class probabilities of the judged ones.
+
+The scikit-learn baselines, and the network that a night uses, trained by the very loop that trains it on a cluster, in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load as load_tensors
+
+from deeprubin_spark.models.baseline import BASELINES, Baseline
+from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, noise_patterns, redrawn
+from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.models.uncertainty import softmax
+from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+from deeprubin_spark.training.checkpoints import Checkpoints
+from deeprubin_spark.training.labelled import Labelled
+from deeprubin_spark.training.loop import Alone, Batches, Plan, train
+from deeprubin_spark.training.protocols import Split
+from deeprubin_spark.training.reader import Batch
+
+N_CLASSES = len(CLASS_NAMES)
+EPOCHS, BATCH_SIZE, LEARNING_RATE, DROPOUT = 40, 64, 2e-3, 0.3
+_BLOCK = 256
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One fit: the objects, which of them train and which are judged, the weight of an object of each class (C,), a seed, and a place for checkpoints."""
+
+    objects: Labelled
+    split: Split
+    class_weight: FloatArray
+    seed: int
+    place: Path
+
+
+Fit = Callable[[Work], FloatArray]
+
+
+def trees(baseline: Baseline, work: Work) -> FloatArray:
+    """A scikit-learn baseline on all features (M, C)."""
+    train_rows, target = work.split.train, work.objects.target[work.split.train]
+    values = work.objects.values
+    return baseline(values[train_rows], target, work.class_weight[target], values[work.split.test], N_CLASSES, work.seed)
+
+
+def tcn(work: Work) -> FloatArray:
+    """The convolutional network on grid and features, redrawn within the light curve's errors in training and in use (M, C)."""
+    rows, chosen = work.objects.model_rows(), work.split.train
+    target = work.objects.target[chosen]
+    names = work.objects.model_names()
+    plan = Plan(
+        shape=TcnShape(len(names), N_CLASSES, n_bands=rows.grid_mean.shape[1], dropout=DROPOUT),
+        scaler=FeatureScaler.fit(rows.values[chosen], names),
+        class_weight=work.class_weight.astype(np.float32),
+        n_rows=len(chosen),
+        n_shards=1,
+        n_steps=rows.grid_time.shape[1],
+        epochs=EPOCHS,
+        batch_size=BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+        seed=work.seed,
+    )
+    trained = train(plan, Alone(), in_memory(rows.take(chosen), target, plan), Checkpoints(work.place))
+    network = LightCurveTcn(plan.shape)
+    network.load_state_dict(load_tensors(trained.network))
+    return predicted(network.eval(), plan, rows.take(work.split.test))
+
+
+def in_memory(rows: FeatureRows, target: NDArray[np.int64], plan: Plan) -> Batches:
+    """Batches of rows that are all here, in an order of each epoch's own; one shard."""
+    n_rows = len(rows)
+    arrays: Batch = {
+        "row": np.arange(n_rows),
+        "label": target.astype(np.int32),
+        "weight": np.ones(n_rows, np.float32),
+        "features": rows.values,
+        "grid_time": rows.grid_time,
+        "grid_mean": rows.grid_mean.reshape(n_rows, -1),
+        "grid_sd": rows.grid_sd.reshape(n_rows, -1),
+    }
+
+    def batches(epoch: int, shard: int) -> Iterator[Batch]:
+        order = np.random.default_rng([plan.seed, epoch]).permutation(n_rows)
+        for start in range(0, n_rows, plan.batch_size):
+            yield {name: values[order[start : start + plan.batch_size]] for name, values in arrays.items()}
+
+    return batches
+
+
+def predicted(network: LightCurveTcn, plan: Plan, rows: FeatureRows) -> FloatArray:
+    """Mean probabilities (M, C) of the curves moved along a noise pattern and against it."""
+    pattern = noise_patterns(plan.n_steps, plan.seed, plan.shape.n_bands)[0]
+    made = [np.zeros((0, N_CLASSES))]
+    for start in range(0, len(rows), _BLOCK):
+        block = rows.take(slice(start, start + _BLOCK))
+        curve, features = channels(block), torch.from_numpy(plan.scaler.scaled(block.values))
+        with torch.inference_mode():
+            draws = [network(torch.from_numpy(redrawn(curve, either, 1.0)), features)[0] for either in (pattern, -pattern)]
+        made.append(np.mean([softmax(logits.double().numpy()) for logits in draws], axis=0))
+    return np.concatenate(made)
+
+
+FITS: Mapping[str, Fit] = {**{name: partial(trees, baseline) for name, baseline in BASELINES.items()}, "tcn": tcn}
