@@ -14,7 +14,8 @@ LOWEST_LOG_SD, HIGHEST_LOG_SD = -6.0, 3.0  # of the model's own error, in units 
 
 
 class Thinning(nn.Module):
-    """Dropout that can also stand still: `kept` (D,), where it is set, multiplies the channels of every row and every time alike.
+    """Dropout that can also stand still: `kept`, where it is set, multiplies the channels: (D,) those of every row and every time alike, (B, D) a
+    row's own.
 
     One fixed set of channels is one draw of the network (Gal & Ghahramani 2016, arXiv:1512.05287), in which a row does not depend on its neighbours.
     """

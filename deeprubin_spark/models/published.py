@@ -1,7 +1,7 @@
 """A published model: a directory with a manifest and safetensors files, no pickle, and all that scoring asks of it.
 
 manifest.json        what it is: version, contract, features, classes, training data, metrics, temperature, and the SHA-256 of every other file
-network.safetensors  weights        inputs.safetensors  scaling of the features, noise patterns        forest.safetensors  isolation forest
+network.safetensors  weights, draws of the last layer's    inputs.safetensors  scaling of features, noise pattern    forest.safetensors  isolation forest
 
 A `PublishedModel` holds the files' bytes, so it travels to Python workers whole, and a worker builds its network once, however many tasks it runs.
 """
@@ -30,6 +30,7 @@ from safetensors.torch import save as save_tensors
 
 from deeprubin_spark.errors import ModelError
 from deeprubin_spark.kernels.feature_catalogue import FEATURE_SETS, FeatureSet
+from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import AnomalyForest, Arrays
 from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, FeatureRows, FeatureScaler, Float32Array, channels, model_features, redrawn
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 
 FORMAT = 3  # of the directory
 MANIFEST = "manifest.json"
-N_DRAWS = 2  # along a noise pattern and against it: what they differ by in first order cancels in their mean
+N_DRAWS = 8  # of the last layer's weights
+_LAST = "last_layers"
 _BLOCK = 128  # rows computed together, always: sums in another order would give another last digit
 
 FloatArray = NDArray[np.float64]
@@ -50,14 +52,19 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True)
 class Parts:
-    """What training makes and a published directory holds. `patterns`: (K, W, T), see `inputs.noise_patterns`, W the bands of `feature_set`."""
+    """What training makes and a published directory holds.
+
+    patterns : (K, W, T), see `inputs.noise_patterns`, W the bands of `feature_set`      last_layers : (`N_DRAWS`, C, H + 1) float32, weights and bias
+    of the network's last layer as its training objects leave them open, see `laplace.LastLayerLaplace.drawn`
+    """
 
     feature_set: FeatureSet
     network: LightCurveTcn
     scaler: FeatureScaler
     forest: AnomalyForest
     patterns: Float32Array
-    temperature: float
+    last_layers: Float32Array
+    calibration: Calibration
 
 
 class PublishedModel:
@@ -78,13 +85,11 @@ class PublishedModel:
         return _in_this_process, (tuple(sorted(self.files.items())),)
 
     def predict(self, rows: FeatureRows) -> Prediction:
-        """Class probabilities, the mean over two redrawings of the light curve within its errors, opposite to each other.
+        """Class probabilities, the mean over redrawings of the light curve within its errors and over draws of the last layer's weights.
 
-        Every object is redrawn along the same noise pattern, so its probabilities never depend on where it stands. rows: status ok.
+        What the weights disagree about is epistemic; the rest, errors of measurement included, is aleatoric. rows: status ok.
         """
-        made = [self._predict_block(rows.take(slice(start, start + _BLOCK))) for start in range(0, len(rows), _BLOCK)]
-        draws = np.concatenate([np.zeros((N_DRAWS, 0, len(self.classes))), *made], axis=1)
-        return of_draws(draws)
+        return of_draws(softmax(self.logits(rows) / self.parts.calibration.temperature).mean(axis=1))
 
     def outside_training_range(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Whether more than a tenth of an object's known features lie outside the central 99 % of the training fold.  (B, F) to (B,)."""
@@ -95,27 +100,34 @@ class PublishedModel:
         return self.parts.forest.score(values)
 
     def logits(self, rows: FeatureRows) -> FloatArray:
-        """The network's raw output (B, C) for the light curves as they are: what a temperature is fitted to."""
-        blocks = [rows.take(slice(start, start + _BLOCK)) for start in range(0, len(rows), _BLOCK)]
-        made = [self._forward(channels(block), self.parts.scaler.scaled(block.values)) for block in blocks]
-        return np.concatenate([np.zeros((0, len(self.classes))), *made])
+        """(K, 2, B, C) by K drawn last layers, for the light curves moved within their errors along a noise pattern and against it.
 
-    def _predict_block(self, rows: FeatureRows) -> FloatArray:
-        """(K, B, C) probabilities of up to _BLOCK rows."""
-        made, features = channels(rows), self.parts.scaler.scaled(rows.values)
-        pattern = self.parts.patterns[0]
-        logits = np.stack([self._forward(redrawn(made, either, 1.0), features) for either in (pattern, -pattern)])
-        return softmax(logits / self.parts.temperature)
+        Opposite to each other, so that what they differ by in first order cancels in their mean; and along the same pattern for every object, so its
+        answer never depends on where it stands.
+        """
+        made = [self._logits_of_block(rows.take(slice(start, start + _BLOCK))) for start in range(0, len(rows), _BLOCK)]
+        return np.concatenate([np.zeros((N_DRAWS, 2, 0, len(self.classes))), *made], axis=2)
 
-    def _forward(self, made: Float32Array, features: Float32Array) -> FloatArray:
-        """Logits (B, C) of up to _BLOCK rows, computed as a full block."""
-        n_rows = len(made)
-        padding = _BLOCK - n_rows
-        full_channels = np.concatenate([made, np.zeros((padding, *made.shape[1:]), np.float32)])
-        full_features = np.concatenate([features, np.zeros((padding, features.shape[1]), np.float32)])
+    def _logits_of_block(self, rows: FeatureRows) -> FloatArray:
+        """Of up to _BLOCK rows, computed as a full block."""
+        n_rows, parts = len(rows), self.parts
+        made, features = _full(channels(rows)), torch.from_numpy(_full(parts.scaler.scaled(rows.values)))
+        pattern, last = parts.patterns[0], torch.from_numpy(parts.last_layers)
         with torch.inference_mode():
-            logits, _, _ = self.parts.network(torch.from_numpy(full_channels), torch.from_numpy(full_features))
-        return logits[:n_rows].double().numpy()
+            branch = parts.network.features(features)
+            hidden = [
+                parts.network.last_hidden(
+                    torch.cat([parts.network.encoded(torch.from_numpy(redrawn(made, either, 1.0)))[0], branch], dim=1)
+                )
+                for either in (pattern, -pattern)
+            ]
+            logits = torch.stack(hidden) @ last[:, None, :, :-1].transpose(2, 3) + last[:, None, None, :, -1]
+        return logits[:, :, :n_rows].double().numpy()
+
+
+def _full(array: Float32Array) -> Float32Array:
+    """With rows of zeros up to _BLOCK."""
+    return np.concatenate([array, np.zeros((_BLOCK - len(array), *array.shape[1:]), np.float32)])
 
 
 def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
@@ -132,21 +144,23 @@ def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
         "missing": scaler.missing,
         "patterns": parts.patterns[:1],
     }
+    weights = {name: tensor.contiguous() for name, tensor in parts.network.state_dict().items()}
     files = {
-        "network.safetensors": save_tensors({name: tensor.contiguous() for name, tensor in parts.network.state_dict().items()}),
+        "network.safetensors": save_tensors({**weights, _LAST: torch.from_numpy(parts.last_layers)}),
         "inputs.safetensors": _array_bytes(arrays),
         "forest.safetensors": _array_bytes(parts.forest.arrays()),
     }
+    calibration = parts.calibration.as_dict()
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     told = {
         **manifest,
         "format": FORMAT,
-        "version": f"tcn-{feature_set.name}-{hashlib.sha256(json.dumps([hashes, parts.temperature]).encode()).hexdigest()[:8]}",
+        "version": f"tcn-{feature_set.name}-{hashlib.sha256(json.dumps([hashes, calibration]).encode()).hexdigest()[:8]}",
         "feature_set": feature_set.name,
         "features": list(model_features(feature_set)),
         "classes": list(CLASS_NAMES),
         "network": {"kind": "tcn", **parts.network.shape.as_dict()},
-        "calibration": {"temperature": parts.temperature},
+        "calibration": calibration,
         "range_rule": f"outside where more than {MAX_OUTSIDE_SHARE:.0%} of the known features lie outside the training fold's 0.5 % and 99.5 % quantiles",
         "files": hashes,
     }
@@ -251,12 +265,14 @@ def _parts(files: Files, manifest: dict[str, Any]) -> Parts:
     try:
         sizes = {name: value for name, value in manifest["network"].items() if name != "kind"}
         network = LightCurveTcn(TcnShape(**sizes))
-        network.load_state_dict(load_tensors(files["network.safetensors"]))
+        tensors = load_tensors(files["network.safetensors"])
+        last_layers = tensors.pop(_LAST).numpy()
+        network.load_state_dict(tensors)
         inputs = load_arrays(files["inputs.safetensors"])
         scaler = FeatureScaler(*(np.asarray(inputs[name], np.float64) for name in ("centre", "spread", "lowest", "highest", "missing")))
         forest = AnomalyForest.of(load_arrays(files["forest.safetensors"]))
         feature_set = FEATURE_SETS[manifest["feature_set"]]
-        return Parts(feature_set, network.eval(), scaler, forest, inputs["patterns"], float(manifest["calibration"]["temperature"]))
+        return Parts(feature_set, network.eval(), scaler, forest, inputs["patterns"], last_layers, Calibration.of(manifest["calibration"]))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the files do not make a model: {type(error).__name__}: {error}; train it anew") from error
 

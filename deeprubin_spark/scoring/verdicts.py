@@ -132,10 +132,24 @@ def _score_columns(
         "probabilities": _probability_maps(made.probabilities, model.classes, passes),
         "aleatoric": _spread(pa.array(made.aleatoric, pa.float32()), passes),
         "epistemic": _spread(pa.array(made.epistemic, pa.float32()), passes),
+        **_calibrated_columns(made.probabilities, model, passes),
     }
     for i, branch in enumerate(BRANCHES):
         columns[f"p_{branch.lower()}"] = _spread(pa.array(made.probabilities[:, branches == i].sum(axis=1), pa.float32()), passes)
     return columns
+
+
+def _calibrated_columns(probabilities: NDArray[np.float64], model: PublishedModel, passes: NDArray[np.bool_]) -> dict[str, pa.Array]:
+    """What the model's calibration says of the passing objects' probabilities (B, C)."""
+    calibration = model.parts.calibration
+    sets, bins = calibration.sets(probabilities), calibration.bins(probabilities)
+    names = pa.array(model.classes, pa.string()).take(pa.array(np.nonzero(sets)[1]))
+    offsets = np.concatenate(([0], np.cumsum(sets.sum(axis=1))))
+    return {
+        "class_set": _spread(arrow.lists(names, offsets), passes),
+        "calibration_bin": _spread(pa.array(bins + 1, pa.int32()), passes),
+        "bin_accuracy": _spread(pa.array(calibration.bin_accuracy[bins], pa.float32()), passes),
+    }
 
 
 def _anomaly_columns(facts: gates.ObjectFacts, rows: FeatureRows, model: PublishedModel, settings: ScoringSettings) -> dict[str, pa.Array]:

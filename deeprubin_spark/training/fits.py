@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load as load_tensors
+from sklearn.model_selection import train_test_split
 
+from deeprubin_spark.kernels import calibration
 from deeprubin_spark.models.baseline import BASELINES, Baseline
 from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, noise_patterns, redrawn
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
@@ -27,7 +29,8 @@ from deeprubin_spark.training.protocols import Split
 from deeprubin_spark.training.reader import Batch
 
 N_CLASSES = len(CLASS_NAMES)
-EPOCHS, BATCH_SIZE, LEARNING_RATE, DROPOUT = 40, 64, 2e-3, 0.3
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 40, 64, 2e-3
+HELD_SHARE = 0.1
 _BLOCK = 256
 
 FloatArray = NDArray[np.float64]
@@ -55,14 +58,18 @@ def trees(baseline: Baseline, work: Work) -> FloatArray:
 
 
 def tcn(work: Work) -> FloatArray:
-    """The convolutional network on grid and features, redrawn within the light curve's errors in training and in use (M, C)."""
-    rows, chosen = work.objects.model_rows(), work.split.train
-    target = work.objects.target[chosen]
-    names = work.objects.model_names()
+    """The convolutional network on grid and features, redrawn within the light curve's errors in training and in use (M, C).
+
+    A tenth of the training objects does not train and gives the temperature. Rare classes count by the square root of their weight in training, and
+    the probabilities are brought to the full weight afterwards: a handful of objects with a weight of hundreds would be learnt by heart.
+    """
+    rows, names = work.objects.model_rows(), work.objects.model_names()
+    chosen, held = train_test_split(work.split.train, test_size=HELD_SHARE, random_state=work.seed)
+    target, softened = work.objects.target[chosen], np.sqrt(work.class_weight)
     plan = Plan(
-        shape=TcnShape(len(names), N_CLASSES, n_bands=rows.grid_mean.shape[1], dropout=DROPOUT),
+        shape=TcnShape(len(names), N_CLASSES, n_bands=rows.grid_mean.shape[1]),
         scaler=FeatureScaler.fit(rows.values[chosen], names),
-        class_weight=work.class_weight.astype(np.float32),
+        class_weight=(softened / softened[target].mean()).astype(np.float32),
         n_rows=len(chosen),
         n_shards=1,
         n_steps=rows.grid_time.shape[1],
@@ -74,7 +81,11 @@ def tcn(work: Work) -> FloatArray:
     trained = train(plan, Alone(), in_memory(rows.take(chosen), target, plan), Checkpoints(work.place))
     network = LightCurveTcn(plan.shape)
     network.load_state_dict(load_tensors(trained.network))
-    return predicted(network.eval(), plan, rows.take(work.split.test))
+    network.eval()
+    natural = np.divide(1.0, softened, out=np.zeros_like(softened), where=softened > 0.0)
+    t = calibration.temperature(drawn_logits(network, plan, rows.take(held)), work.objects.target[held], natural)
+    probabilities = softmax(drawn_logits(network, plan, rows.take(work.split.test)) / t).mean(axis=0)
+    return calibration.reweighted(probabilities, softened)
 
 
 def in_memory(rows: FeatureRows, target: NDArray[np.int64], plan: Plan) -> Batches:
@@ -98,17 +109,17 @@ def in_memory(rows: FeatureRows, target: NDArray[np.int64], plan: Plan) -> Batch
     return batches
 
 
-def predicted(network: LightCurveTcn, plan: Plan, rows: FeatureRows) -> FloatArray:
-    """Mean probabilities (M, C) of the curves moved along a noise pattern and against it."""
+def drawn_logits(network: LightCurveTcn, plan: Plan, rows: FeatureRows) -> FloatArray:
+    """Logits (2, M, C) of the curves moved along a noise pattern and against it."""
     pattern = noise_patterns(plan.n_steps, plan.seed, plan.shape.n_bands)[0]
-    made = [np.zeros((0, N_CLASSES))]
+    made = [np.zeros((2, 0, N_CLASSES))]
     for start in range(0, len(rows), _BLOCK):
         block = rows.take(slice(start, start + _BLOCK))
         curve, features = channels(block), torch.from_numpy(plan.scaler.scaled(block.values))
         with torch.inference_mode():
             draws = [network(torch.from_numpy(redrawn(curve, either, 1.0)), features)[0] for either in (pattern, -pattern)]
-        made.append(np.mean([softmax(logits.double().numpy()) for logits in draws], axis=0))
-    return np.concatenate(made)
+        made.append(np.stack([logits.double().numpy() for logits in draws]))
+    return np.concatenate(made, axis=1)
 
 
 FITS: Mapping[str, Fit] = {**{name: partial(trees, baseline) for name, baseline in BASELINES.items()}, "tcn": tcn}

@@ -26,8 +26,9 @@ from deeprubin_spark.training.export import feature_rows
 from deeprubin_spark.training.reader import Batch
 
 WARM_UP = 0.05  # [1] of all steps
-WEIGHT_DECAY = 1e-2
+WEIGHT_DECAY = 0.3
 MAX_GRADIENT = 1.0
+HIDDEN_FEATURES = 0.5  # [1] of the feature values are hidden from a network in training: hundreds of them say the same in another way
 HIDDEN_STEPS = (6, 20)  # of the grid's 64: how much of a curve is hidden, in half of its epochs
 
 Value = TypeVar("Value")
@@ -128,7 +129,7 @@ class _Preparation:
         self._patterns = noise_patterns(plan.n_steps, plan.seed, plan.shape.n_bands)
 
     def __call__(self, batch: Batch, epoch: int) -> tuple[Tensor, ...]:
-        """channels, features, target, weight, and for the reconstruction mean, sd, hidden; all with the batch's rows first."""
+        """channels, features, target, weight, for the reconstruction mean, sd, hidden, and what dropout keeps; rows first."""
         rows = feature_rows(batch)
         made = channels(rows)
         draws = _random_words(batch["row"].astype(np.uint64), epoch, self._plan.seed)
@@ -142,12 +143,13 @@ class _Preparation:
         weight = batch["weight"] * self._plan.class_weight[batch["label"]]
         arrays = (
             given,
-            self._plan.scaler.scaled(batch["features"]),
+            self._plan.scaler.scaled(batch["features"]) * _kept(draws[:, 6], self._plan.shape.n_features, HIDDEN_FEATURES),
             batch["label"].astype(np.int64),
             weight,
             made[:, :n_bands],
             made[:, n_bands : 2 * n_bands],
             hidden,
+            _kept(draws[:, 7], self._plan.shape.hidden, self._plan.shape.dropout),
         )
         return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
 
@@ -198,8 +200,9 @@ def _epoch(
 
 def _gradient(network: LightCurveTcn, prepared: tuple[Tensor, ...]) -> Tensor:
     """Gradient of a batch's summed loss, then the summed loss and the summed weight: (P + 2,)."""
-    given, features, target, weight, mean, measured_sd, hidden = prepared
+    given, features, target, weight, mean, measured_sd, hidden, kept = prepared
     network.zero_grad(set_to_none=True)
+    network.thinning.kept = kept
     logits, rebuilt, log_sd = network(given, features)
     loss = summed_loss(logits, rebuilt, log_sd, target, weight, mean, measured_sd, hidden)
     loss.backward()
@@ -222,11 +225,23 @@ def _step(network: LightCurveTcn, optimizer: torch.optim.Optimizer, total: Tenso
 
 
 def _random_words(row: NDArray[np.uint64], epoch: int, seed: int) -> NDArray[np.uint64]:
-    """Six independent 64-bit words for each row, epoch and seed: splitmix64 (Steele, Lea & Flood 2014). (B,) to (B, 6)."""
-    count = np.arange(1, 7, dtype=np.uint64)
+    """Eight independent 64-bit words for each row, epoch and seed. (B,) to (B, 8)."""
     with np.errstate(over="ignore"):
-        state = row[:, None] * np.uint64(6_364_136_223_846_793_005) + np.uint64((epoch * 1_000_003 + seed * 7_919 + 1) % 2**63)
-        z = state * np.uint64(0xD1342543DE82EF95) + count * np.uint64(0x9E3779B97F4A7C15)
+        state = row * np.uint64(6_364_136_223_846_793_005) + np.uint64((epoch * 1_000_003 + seed * 7_919 + 1) % 2**63)
+    return _words(state, 8)
+
+
+def _words(state: NDArray[np.uint64], n_words: int) -> NDArray[np.uint64]:
+    """Independent 64-bit words of each state: splitmix64 (Steele, Lea & Flood 2014). (B,) to (B, n_words)."""
+    count = np.arange(1, n_words + 1, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        z = state[:, None] * np.uint64(0xD1342543DE82EF95) + count * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return z ^ (z >> np.uint64(31))
+
+
+def _kept(word: NDArray[np.uint64], n_values: int, share: float) -> Float32Array:
+    """(B, n_values): 0 for a `share` of them, drawn by each row's word (B,), and for the others what keeps the mean as it was."""
+    is_kept = _words(word, n_values) >> np.uint64(11) >= np.uint64(round(share * 2**53))
+    return np.where(is_kept, np.float32(1.0 / (1.0 - share)), np.float32(0.0))

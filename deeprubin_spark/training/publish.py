@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from safetensors.torch import load as load_tensors
 
 from deeprubin_spark import __version__
 from deeprubin_spark.errors import NoInputError
-from deeprubin_spark.kernels import calibration
 from deeprubin_spark.kernels.feature_catalogue import FeatureSet
 from deeprubin_spark.models import published
 from deeprubin_spark.models.baseline import boosted_trees
+from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import AnomalyForest
-from deeprubin_spark.models.inputs import FeatureScaler, model_features, noise_patterns
+from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, model_features, noise_patterns
+from deeprubin_spark.models.laplace import LastLayerLaplace
 from deeprubin_spark.models.losses import class_weights
 from deeprubin_spark.models.published import Parts, PublishedModel
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
@@ -42,6 +44,7 @@ from deeprubin_spark.training.reader import Shards
 MIN_ANOMALY_OBJECTS = 20
 MIN_ANOMALY_DETECTIONS = 3
 MAX_ANOMALY_OBJECTS = 20_000
+_BLOCK = 256
 
 FloatArray = NDArray[np.float64]
 
@@ -57,7 +60,8 @@ def train_and_publish(run: Run) -> PublishedModel:
     place = Path(made.directory) / f"run-{_key(plan)}"
     trained = train_on_spark(plan, shards, place, start_timeout_s=settings.start_timeout_s, restarts=settings.restarts)
     validation = read_fold(made, "validation")
-    parts = calibrated(plan, trained, AnomalyForest.fit(usual, settings.seed), validation, rule_of(settings.survey).feature_set)
+    forest = AnomalyForest.fit(usual, settings.seed)
+    parts = finished(plan, trained, forest, train, validation, rule_of(settings.survey).feature_set)
     told = manifest(made, plan, trained, settings, len(usual))
     told["training"]["object_ids"] = seen_objects(train, validation)
     told |= measured(published.assemble(told, parts), train, read_fold(made, "test"), plan)
@@ -86,19 +90,46 @@ def planned(made: Export, train: Fold, settings: TrainingSettings) -> Plan:
     )
 
 
-def calibrated(plan: Plan, trained: Trained, forest: AnomalyForest, validation: Fold, feature_set: FeatureSet) -> Parts:
-    """The trained network with the temperature that fits the validation fold best."""
+def finished(plan: Plan, trained: Trained, forest: AnomalyForest, train: Fold, validation: Fold, feature_set: FeatureSet) -> Parts:
+    """The trained network, what its training objects leave open of its last layer, and what the validation fold says of its probabilities."""
     network = LightCurveTcn(plan.shape)
     network.load_state_dict(load_tensors(trained.network))
+    network.eval()
+    posterior = LastLayerLaplace.fit(_last_layer(network), _last_hidden(network, plan, train.rows), train.target)
+    last_layers = posterior.drawn(published.N_DRAWS, plan.seed).astype(np.float32)
     patterns = noise_patterns(plan.n_steps, plan.seed, plan.shape.n_bands)
-    parts = Parts(feature_set, network.eval(), plan.scaler, forest, patterns, 1.0)
-    raw = published.assemble({}, parts).logits(validation.rows)
-    return dataclasses.replace(parts, temperature=calibration.temperature(raw, validation.target))
+    as_it_is = Calibration(1.0, 1.0, np.zeros(0), np.ones(1))
+    parts = Parts(feature_set, network, plan.scaler, forest, patterns, last_layers, as_it_is)
+    logits = published.assemble({}, parts).logits(validation.rows)
+    of_first_half = np.array([zlib.crc32(parent.encode()) % 2 == 0 for parent in _parents(validation)])
+    found = Calibration.fit(logits.reshape(-1, *logits.shape[2:]), validation.target, of_first_half)
+    return dataclasses.replace(parts, calibration=found)
+
+
+def _last_layer(network: LightCurveTcn) -> torch.nn.Linear:
+    last = network.classes[-1]
+    assert isinstance(last, torch.nn.Linear)
+    return last
+
+
+def _last_hidden(network: LightCurveTcn, plan: Plan, rows: FeatureRows) -> NDArray[np.float32]:
+    """What the last layer reads of each light curve as it is, (N, H)."""
+    made = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), _BLOCK):
+            block = rows.take(slice(start, start + _BLOCK))
+            curve, features = torch.from_numpy(channels(block)), torch.from_numpy(plan.scaler.scaled(block.values))
+            made.append(network.last_hidden(network.joined(curve, features)[0]).numpy())
+    return np.concatenate(made)
+
+
+def _parents(fold: Fold) -> list[str]:
+    return [name.partition("/")[0] for name in fold.object_id]
 
 
 def seen_objects(train: Fold, validation: Fold) -> list[str]:
     """Ids of the objects whose light curves, whole or in parts, trained or calibrated the model: judging it by them would flatter it."""
-    return sorted({name.partition("/")[0] for fold in (train, validation) for name in fold.object_id})
+    return sorted({*_parents(train), *_parents(validation)})
 
 
 def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSettings, n_usual: int) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import torch
 from deeprubin_spark.errors import ModelError
 from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
 from deeprubin_spark.models import published
+from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import AnomalyForest
-from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, model_features, noise_patterns
+from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, model_features, noise_patterns, redrawn
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
@@ -31,14 +32,22 @@ def rows(n: int) -> FeatureRows:
     return FeatureRows(values, time, rng.normal(size=(n, 2, 64)) * 1e4, rng.uniform(1e2, 1e4, size=(n, 2, 64)))
 
 
+def last_layers(network: LightCurveTcn) -> np.ndarray:
+    """The network's own, moved a little."""
+    last = network.classes[-1]
+    own = np.column_stack([last.weight.detach().numpy(), last.bias.detach().numpy()])
+    return (own + np.random.default_rng(3).normal(size=(published.N_DRAWS, *own.shape)) * 0.05).astype(np.float32)
+
+
 @pytest.fixture(scope="module")
 def parts() -> published.Parts:
     torch.manual_seed(1)
     values = rows(400).values
     network = LightCurveTcn(TcnShape(len(MODEL_FEATURES), len(CLASS_NAMES))).eval()
-    return published.Parts(
-        ZTF_GR, network, FeatureScaler.fit(values, MODEL_FEATURES), AnomalyForest.fit(values, 1), noise_patterns(64, 1), 1.3
-    )
+    forest, patterns = AnomalyForest.fit(values, 1), noise_patterns(64, 1)
+    calibration = Calibration(1.3, 0.9, np.array([0.2]), np.array([0.1, 0.5]))
+    scaler = FeatureScaler.fit(values, MODEL_FEATURES)
+    return published.Parts(ZTF_GR, network, scaler, forest, patterns, last_layers(network), calibration)
 
 
 @pytest.fixture
@@ -69,7 +78,8 @@ def test_what_is_read_back_is_what_was_trained_to_the_last_bit(saved, parts):
     for name, tensor in parts.network.state_dict().items():
         assert torch.equal(again.network.state_dict()[name], tensor)
     np.testing.assert_array_equal(again.patterns, parts.patterns[:1])
-    assert again.temperature == parts.temperature
+    np.testing.assert_array_equal(again.last_layers, parts.last_layers)
+    assert again.calibration.as_dict() == parts.calibration.as_dict()
 
 
 def test_a_published_directory_holds_no_pickle_and_is_small(saved):
@@ -101,11 +111,33 @@ def test_a_prediction_does_not_depend_on_the_batch_it_came_in(saved):
     np.testing.assert_array_equal(np.concatenate(parts), whole.probabilities)
 
 
-def test_larger_errors_make_a_prediction_less_sure_of_itself(saved):
+def test_larger_errors_move_a_prediction_further(saved):
     _, model = saved
     every = rows(60)
     vague = FeatureRows(every.values, every.grid_time, every.grid_mean, every.grid_sd * 10.0)
-    assert model.predict(vague).epistemic.mean() > model.predict(every).epistemic.mean()
+    apart = [np.abs(np.subtract(*model.logits(given)[0])).mean() for given in (vague, every)]
+    assert apart[0] > 2.0 * apart[1] > 0.0
+
+
+def test_epistemic_is_what_the_drawn_last_layers_disagree_about(saved, parts):
+    _, model = saved
+    every = rows(60)
+    agreed = dataclasses.replace(parts, last_layers=np.repeat(parts.last_layers[:1], published.N_DRAWS, axis=0))
+    assert published.assemble(CONTRACT, agreed).predict(every).epistemic == pytest.approx(np.zeros(60), abs=1e-12)
+    assert model.predict(every).epistemic.min() > 1e-6
+
+
+def test_logits_are_those_of_the_network_itself_with_a_drawn_last_layer(saved, parts):
+    _, model = saved
+    every = rows(30)
+    own = parts.network.classes[-1]
+    moved = torch.from_numpy(redrawn(channels(every), parts.patterns[0], 1.0))
+    features = torch.from_numpy(parts.scaler.scaled(every.values))
+    with torch.inference_mode():
+        hidden = parts.network.last_hidden(parts.network.joined(moved, features)[0])
+        expected = hidden @ torch.from_numpy(parts.last_layers[2, :, :-1]).T + torch.from_numpy(parts.last_layers[2, :, -1])
+    assert own.out_features == len(CLASS_NAMES)
+    np.testing.assert_allclose(model.logits(every)[2, 0], expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_no_rows_give_no_predictions(saved):
@@ -122,7 +154,7 @@ def test_a_model_travels_to_a_worker_and_is_built_there_once(saved):
 def test_the_same_weights_have_the_same_version_and_others_another(saved, parts):
     _, model = saved
     assert published.assemble(CONTRACT, parts).version == model.version
-    other = dataclasses.replace(parts, temperature=1.4)
+    other = dataclasses.replace(parts, calibration=dataclasses.replace(parts.calibration, temperature=1.4))
     assert published.assemble(CONTRACT, other).version != model.version
 
 
@@ -164,7 +196,7 @@ def test_a_model_of_another_contract_is_refused(saved, name, value):
 
 def test_the_newest_version_is_found_or_the_one_asked_for(tmp_path, parts):
     old = published.save(tmp_path, {**CONTRACT, "published_at": "2020-01-01T00:00:00+00:00"}, parts)
-    changed = dataclasses.replace(parts, temperature=1.4)
+    changed = dataclasses.replace(parts, calibration=dataclasses.replace(parts.calibration, temperature=1.4))
     new = published.save(tmp_path, {**CONTRACT, "published_at": "2021-01-01T00:00:00+00:00"}, changed)
     assert published.find(str(tmp_path), CONTRACTS).name == new.version
     assert published.find(str(tmp_path), CONTRACTS, old.version).name == old.version
