@@ -116,7 +116,7 @@ class TrainingSettings(_Section):
     network: Literal["tcn"] = Field("tcn", description="Network")
     epochs: int = Field(30, ge=1, description="[1] Passes over the training objects")
     batch_size: int = Field(64, ge=1, description="[1] Objects per step and rank")
-    learning_rate: float = Field(1e-3, gt=0, description="[1] AdamW learning rate")
+    learning_rate: float = Field(3e-3, gt=0, description="[1] AdamW learning rate")
     seed: int = Field(1, ge=0, description="Seed of weights, folds and order")
     processes: int = Field(2, ge=1, description="[1] Horovod ranks")
     start_timeout_s: int = Field(120, ge=1, description="[s] How long Horovod waits for its ranks")

@@ -28,7 +28,7 @@ class TcnShape:
     blocks: int = 4
     hidden: int = 128
     n_bands: int = 2
-    dropout: float = 0.3
+    dropout: float = 0.5
 
     def as_dict(self) -> dict[str, float]:
         """For the manifest."""

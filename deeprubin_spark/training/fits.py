@@ -29,7 +29,7 @@ from deeprubin_spark.training.protocols import Split
 from deeprubin_spark.training.reader import Batch
 
 N_CLASSES = len(CLASS_NAMES)
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 40, 64, 2e-3
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 40, 64, 3e-3
 HELD_SHARE = 0.1
 _BLOCK = 256
 

@@ -26,7 +26,7 @@ from deeprubin_spark.training.export import feature_rows
 from deeprubin_spark.training.reader import Batch
 
 WARM_UP = 0.05  # [1] of all steps
-WEIGHT_DECAY = 0.3
+WEIGHT_DECAY = 0.6
 MAX_GRADIENT = 1.0
 HIDDEN_FEATURES = 0.5  # [1] of the feature values are hidden from a network in training: hundreds of them say the same in another way
 HIDDEN_STEPS = (6, 20)  # of the grid's 64: how much of a curve is hidden, in half of its epochs

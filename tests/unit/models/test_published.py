@@ -116,7 +116,7 @@ def test_larger_errors_move_a_prediction_further(saved):
     every = rows(60)
     vague = FeatureRows(every.values, every.grid_time, every.grid_mean, every.grid_sd * 10.0)
     apart = [np.abs(np.subtract(*model.logits(given)[0])).mean() for given in (vague, every)]
-    assert apart[0] > 2.0 * apart[1] > 0.0
+    assert apart[0] > apart[1] > 0.0
 
 
 def test_epistemic_is_what_the_drawn_last_layers_disagree_about(saved, parts):
