@@ -31,6 +31,7 @@ from deeprubin_spark.training.reader import Batch
 N_CLASSES = len(CLASS_NAMES)
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 40, 64, 3e-3
 HELD_SHARE = 0.1
+HOST, UNSEEN = "host_photo_z", 1e-6
 _BLOCK = 256
 
 FloatArray = NDArray[np.float64]
@@ -54,7 +55,8 @@ def trees(baseline: Baseline, work: Work) -> FloatArray:
     """A scikit-learn baseline on all features (M, C)."""
     train_rows, target = work.split.train, work.objects.target[work.split.train]
     values = work.objects.values
-    return baseline(values[train_rows], target, work.class_weight[target], values[work.split.test], N_CLASSES, work.seed)
+    made = baseline(values[train_rows], target, work.class_weight[target], values[work.split.test], N_CLASSES, work.seed)
+    return where_seen(work, made)
 
 
 def tcn(work: Work) -> FloatArray:
@@ -85,7 +87,23 @@ def tcn(work: Work) -> FloatArray:
     natural = np.divide(1.0, softened, out=np.zeros_like(softened), where=softened > 0.0)
     t = calibration.temperature(drawn_logits(network, plan, rows.take(held)), work.objects.target[held], natural)
     probabilities = softmax(drawn_logits(network, plan, rows.take(work.split.test)) / t).mean(axis=0)
-    return calibration.reweighted(probabilities, softened)
+    return where_seen(work, calibration.reweighted(probabilities, softened))
+
+
+def where_seen(work: Work, probabilities: FloatArray) -> FloatArray:
+    """`probabilities` (M, C) without the classes that no training object with a host has, for objects with one, and likewise without.
+
+    Such a class gets `UNSEEN`. Without redshifts among the features the probabilities stay as they are.
+    """
+    if HOST not in work.objects.names:
+        return probabilities
+    has_host, target = np.isfinite(work.objects.column(HOST)), work.objects.target
+    train_rows, test_rows = work.split.train, work.split.test
+    seen = np.zeros((2, probabilities.shape[1]), bool)
+    seen[has_host[train_rows].astype(int), target[train_rows]] = True
+    kept = np.where(seen[has_host[test_rows].astype(int)], probabilities, UNSEEN)
+    total: FloatArray = kept.sum(axis=1, keepdims=True)
+    return kept / total
 
 
 def in_memory(rows: FeatureRows, target: NDArray[np.int64], plan: Plan) -> Batches:
