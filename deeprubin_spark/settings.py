@@ -106,6 +106,9 @@ class ScoringSettings(_Section):
     max_asteroid_distance: float = Field(5.0, gt=0, description="[arcsec] A known solar-system object this near explains the alert")
 
 
+Launcher = Literal["horovod", "torch"]
+
+
 class TrainingSettings(_Section):
     """The training run."""
 
@@ -118,7 +121,10 @@ class TrainingSettings(_Section):
     batch_size: int = Field(64, ge=1, description="[1] Objects per step and rank")
     learning_rate: float = Field(3e-3, gt=0, description="[1] AdamW learning rate")
     seed: int = Field(1, ge=0, description="Seed of weights, folds and order")
-    processes: int = Field(2, ge=1, description="[1] Horovod ranks")
+    processes: int = Field(2, ge=1, description="[1] Ranks that train together")
+    launcher: Launcher = Field(
+        "horovod", description="What joins the ranks: horovod, or torch (TorchDistributor) where there is no Horovod"
+    )
     start_timeout_s: int = Field(120, ge=1, description="[s] How long Horovod waits for its ranks")
     restarts: int = Field(2, ge=0, description="[1] How often a run that lost a rank is started again from its last checkpoint")
     anomaly_survey: str = Field("ztf", pattern=r"^\w+$", description="Survey whose objects the isolation forest takes for usual")

@@ -58,7 +58,7 @@ def train_and_publish(run: Run) -> PublishedModel:
     plan = planned(made, train, settings)
     shards = Shards(made.files, made.group_rows, settings.processes)
     place = Path(made.directory) / f"run-{_key(plan)}"
-    trained = train_on_spark(plan, shards, place, start_timeout_s=settings.start_timeout_s, restarts=settings.restarts)
+    trained = train_on_spark(plan, shards, place, settings)
     validation = read_fold(made, "validation")
     forest = AnomalyForest.fit(usual, settings.seed)
     parts = finished(plan, trained, forest, train, validation, rule_of(settings.survey).feature_set)

@@ -209,6 +209,13 @@ def test_ranks_on_two_workers_of_a_cluster_make_the_same_model(model, place, tmp
     assert json.loads((there / "manifest.json").read_text())["training"]["losses"] == model.manifest["training"]["losses"]
 
 
+def test_ranks_joined_by_torch_alone_have_the_losses_of_horovods(spark, place, exported, model):
+    run = run_at(spark, place, "models", "training.launcher=torch")
+    plan = planned(exported, read_fold(exported, "train"), run.settings.training)
+    trained = train_on_spark(plan, Shards(exported.files, exported.group_rows, 2), place / "by-torch", run.settings.training)
+    assert model.manifest["training"]["losses"] == pytest.approx(trained.losses, rel=1e-5)
+
+
 # Horovod's own thread in the driver sees its Spark job cancelled.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_run_that_lost_a_rank_in_an_epoch_ends_with_the_losses_of_one_that_did_not(spark, place, exported):
@@ -219,7 +226,7 @@ def test_a_run_that_lost_a_rank_in_an_epoch_ends_with_the_losses_of_one_that_did
     killed: list[int] = []
     killer = threading.Thread(target=_kill_a_rank, args=(Checkpoints(checkpoints), killed), daemon=True)
     killer.start()
-    finished = train_on_spark(plan, shards, checkpoints, start_timeout_s=120, restarts=2)
+    finished = train_on_spark(plan, shards, checkpoints, run.settings.training)
     killer.join(timeout=10)
     assert killed, "no rank was found to kill"
     with _training_process() as process:
