@@ -130,6 +130,7 @@ class TrainingSettings(_Section):
     anomaly_survey: str = Field("ztf", pattern=r"^\w+$", description="Survey whose objects the isolation forest takes for usual")
     anomaly_excluded_nights: tuple[str, ...] = Field(("2018-11-29",), description="Nights whose objects the isolation forest does not see")
     publish_to: str = Field("models", description="Directory that receives the published version")
+    mlflow: str = Field("", description="MLflow tracking URI; empty: the folder mlruns beside the models; on Databricks: databricks")
 
 
 class BrokerSettings(_Section):

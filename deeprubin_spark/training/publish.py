@@ -40,6 +40,7 @@ from deeprubin_spark.training.export import Export, Fold, export, read_fold
 from deeprubin_spark.training.loop import Plan, Trained
 from deeprubin_spark.training.metrics import confusion, metrics
 from deeprubin_spark.training.reader import Shards
+from deeprubin_spark.training.tracking import track
 
 MIN_ANOMALY_OBJECTS = 20
 MIN_ANOMALY_DETECTIONS = 3
@@ -67,6 +68,7 @@ def train_and_publish(run: Run) -> PublishedModel:
     told |= measured(published.assemble(told, parts), train, read_fold(made, "test"), plan)
     model = published.save(Path(settings.publish_to).expanduser().resolve(), told, parts)
     run.model_version = model.version
+    track(model, settings, run.run_id)
     run.merge_by_key(MODELS, run.session.createDataFrame([_models_row(model, settings)], MODELS.spark_schema()))
     run.counts.update(objects=made.n_objects, parents=made.n_parents, epochs=len(trained.losses), anomaly_objects=len(usual))
     return model
@@ -148,7 +150,7 @@ def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSetti
             "rows": made.n_objects,
             "objects": made.n_parents,
             "folds": "70 : 15 : 15 % by hash of the parent object",
-            "settings": settings.model_dump(mode="json", exclude={"publish_to", "start_timeout_s", "restarts"}),
+            "settings": settings.model_dump(mode="json", exclude={"publish_to", "start_timeout_s", "restarts", "launcher", "mlflow"}),
             "class_weight": dict(zip(CLASS_NAMES, (round(float(w), 6) for w in plan.class_weight), strict=True)),
             "losses": [round(loss, 8) for loss in trained.losses],
         },

@@ -18,6 +18,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from deeprubin_spark.jobs import train as train_job
+from mlflow import MlflowClient
 
 from deeprubin_spark import runs
 from deeprubin_spark.errors import NoInputError
@@ -33,6 +34,7 @@ from deeprubin_spark.training.export import export, read_fold
 from deeprubin_spark.training.loop import Alone, Plan, Trained, train
 from deeprubin_spark.training.publish import anomaly_values, planned
 from deeprubin_spark.training.reader import Shards
+from deeprubin_spark.training.tracking import EXPERIMENT
 from tests import standalone
 from tests.conftest import QUICK_START, SMALL_SESSION, places, settings_at
 from tests.contract_rows import frame_of, row_of
@@ -192,6 +194,16 @@ def test_the_models_table_points_to_the_directory(spark, place, model):
     assert Path(row["location"]) == place / "models" / model.version
     assert row["training_sha256"] == model.manifest["training"]["sha256"]
     assert row["metrics"]["log_loss"] == pytest.approx(model.manifest["metrics"]["log_loss"])
+
+
+def test_mlflow_holds_the_run_with_the_loss_of_every_epoch(place, model):
+    client = MlflowClient((place / "models" / "mlruns").as_uri())
+    logged = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    of_model = [one for one in logged if one.data.tags["model_version"] == model.version]
+    assert len(of_model) == 1 and of_model[0].data.params["epochs"] == "2"
+    losses = client.get_metric_history(of_model[0].info.run_id, "loss")
+    assert [one.value for one in losses] == pytest.approx(model.manifest["training"]["losses"])
+    assert of_model[0].data.metrics["log_loss"] == pytest.approx(model.manifest["metrics"]["log_loss"])
 
 
 @pytest.mark.cluster
