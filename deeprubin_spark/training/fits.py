@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from sklearn.model_selection import train_test_split
 
 from deeprubin_spark.kernels import calibration
 from deeprubin_spark.models.baseline import BASELINES, Baseline
-from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, noise_patterns, redrawn
-from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.models.hybrid import HybridNetwork
+from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler
+from deeprubin_spark.models.networks import SHAPES, curves_for, network_of, shape_of
 from deeprubin_spark.models.uncertainty import softmax
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.checkpoints import Checkpoints
@@ -59,8 +61,8 @@ def trees(baseline: Baseline, work: Work) -> FloatArray:
     return where_seen(work, made)
 
 
-def tcn(work: Work) -> FloatArray:
-    """The convolutional network on grid and features, redrawn within the light curve's errors in training and in use (M, C).
+def network(kind: str, work: Work) -> FloatArray:
+    """A network on light curve and features, redrawn within the light curve's errors in training and in use (M, C).
 
     A tenth of the training objects does not train and gives the temperature. Rare classes count by the square root of their weight in training, and
     the probabilities are brought to the full weight afterwards: a handful of objects with a weight of hundreds would be learnt by heart.
@@ -69,7 +71,7 @@ def tcn(work: Work) -> FloatArray:
     chosen, held = train_test_split(work.split.train, test_size=HELD_SHARE, random_state=work.seed)
     target, softened = work.objects.target[chosen], np.sqrt(work.class_weight)
     plan = Plan(
-        shape=TcnShape(len(names), N_CLASSES, n_bands=rows.grid_mean.shape[1]),
+        shape=shape_of(kind, len(names), N_CLASSES, rows.grid_mean.shape[1]),
         scaler=FeatureScaler.fit(rows.values[chosen], names),
         class_weight=(softened / softened[target].mean()).astype(np.float32),
         n_rows=len(chosen),
@@ -81,12 +83,12 @@ def tcn(work: Work) -> FloatArray:
         seed=work.seed,
     )
     trained = train(plan, Alone(), in_memory(rows.take(chosen), target, plan), Checkpoints(work.place))
-    network = LightCurveTcn(plan.shape)
-    network.load_state_dict(load_tensors(trained.network))
-    network.eval()
+    made = network_of(plan.shape)
+    made.load_state_dict(load_tensors(trained.network))
+    made.eval()
     natural = np.divide(1.0, softened, out=np.zeros_like(softened), where=softened > 0.0)
-    t = calibration.temperature(drawn_logits(network, plan, rows.take(held)), work.objects.target[held], natural)
-    probabilities = softmax(drawn_logits(network, plan, rows.take(work.split.test)) / t).mean(axis=0)
+    t = calibration.temperature(drawn_logits(made, plan, rows.take(held)), work.objects.target[held], natural)
+    probabilities = softmax(drawn_logits(made, plan, rows.take(work.split.test)) / t).mean(axis=0)
     return where_seen(work, calibration.reweighted(probabilities, softened))
 
 
@@ -118,6 +120,8 @@ def in_memory(rows: FeatureRows, target: NDArray[np.int64], plan: Plan) -> Batch
         "grid_mean": rows.grid_mean.reshape(n_rows, -1),
         "grid_sd": rows.grid_sd.reshape(n_rows, -1),
     }
+    if rows.points is not None:
+        arrays["points"] = rows.points
 
     def batches(epoch: int, shard: int) -> Iterator[Batch]:
         order = np.random.default_rng([plan.seed, epoch]).permutation(n_rows)
@@ -127,17 +131,20 @@ def in_memory(rows: FeatureRows, target: NDArray[np.int64], plan: Plan) -> Batch
     return batches
 
 
-def drawn_logits(network: LightCurveTcn, plan: Plan, rows: FeatureRows) -> FloatArray:
+def drawn_logits(network: HybridNetwork[Any], plan: Plan, rows: FeatureRows) -> FloatArray:
     """Logits (2, M, C) of the curves moved along a noise pattern and against it."""
-    pattern = noise_patterns(plan.n_steps, plan.seed, plan.shape.n_bands)[0]
+    curves = curves_for(plan.shape, plan.n_steps, plan.seed)
     made = [np.zeros((2, 0, N_CLASSES))]
     for start in range(0, len(rows), _BLOCK):
         block = rows.take(slice(start, start + _BLOCK))
-        curve, features = channels(block), torch.from_numpy(plan.scaler.scaled(block.values))
+        features = torch.from_numpy(plan.scaler.scaled(block.values))
         with torch.inference_mode():
-            draws = [network(torch.from_numpy(redrawn(curve, either, 1.0)), features)[0] for either in (pattern, -pattern)]
+            draws = [network(curve, features)[0] for curve in curves.drawn(block)]
         made.append(np.stack([logits.double().numpy() for logits in draws]))
     return np.concatenate(made, axis=1)
 
 
-FITS: Mapping[str, Fit] = {**{name: partial(trees, baseline) for name, baseline in BASELINES.items()}, "tcn": tcn}
+FITS: Mapping[str, Fit] = {
+    **{name: partial(trees, baseline) for name, baseline in BASELINES.items()},
+    **{kind: partial(network, kind) for kind in SHAPES},
+}

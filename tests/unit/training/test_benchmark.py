@@ -17,6 +17,13 @@ N = 140
 IA, II, TDE = (CLASS_NAMES.index(name) for name in ("SNIa", "SNII", "TDE"))
 
 
+def points_of(mean):
+    """The grid of the first band as measurements in g, (N, 5 x 256)."""
+    made = np.full((len(mean), 5, 256), np.nan, np.float32)
+    made[:, :, :64] = np.stack(np.broadcast_arrays(np.linspace(0.0, 100.0, 64), 4800.0, mean[:, 0], 1.0, 1.0), axis=1)
+    return made.reshape(len(mean), -1)
+
+
 def objects(seed=1, told=True):
     """Three classes that two of four features tell apart, or none does; a tenth of the values is missing."""
     rng = np.random.default_rng(seed)
@@ -29,7 +36,7 @@ def objects(seed=1, told=True):
     time = np.tile(np.linspace(-30.0, 70.0, 64, dtype=np.float32), (N, 1))
     mean = rng.normal(size=(N, 2, 64)).astype(np.float32)
     names = ("duration", "rise_20_g", "host_photo_z", "rest_width_g")
-    return Labelled(np.array([f"{i:04}" for i in range(N)]), names, values, target, time, mean, np.ones_like(mean))
+    return Labelled(np.array([f"{i:04}" for i in range(N)]), names, values, target, time, mean, np.ones_like(mean), points_of(mean))
 
 
 @pytest.fixture(autouse=True)
