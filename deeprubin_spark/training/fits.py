@@ -27,7 +27,6 @@ from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.checkpoints import Checkpoints
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.loop import Alone, Batches, Plan, train
-from deeprubin_spark.training.protocols import Split
 from deeprubin_spark.training.reader import Batch
 
 N_CLASSES = len(CLASS_NAMES)
@@ -41,10 +40,10 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Work:
-    """One fit: the objects, which of them train and which are judged, the weight of an object of each class (C,), a seed, and a place for checkpoints."""
+    """One fit: the objects that train and those that are judged, the weight of an object of each class (C,), a seed, and a place for checkpoints."""
 
-    objects: Labelled
-    split: Split
+    train: Labelled
+    test: Labelled
     class_weight: FloatArray
     seed: int
     place: Path
@@ -55,26 +54,27 @@ Fit = Callable[[Work], FloatArray]
 
 def trees(baseline: Baseline, work: Work) -> FloatArray:
     """A scikit-learn baseline on all features (M, C)."""
-    train_rows, target = work.split.train, work.objects.target[work.split.train]
-    values = work.objects.values
-    made = baseline(values[train_rows], target, work.class_weight[target], values[work.split.test], N_CLASSES, work.seed)
+    target = work.train.target
+    made = baseline(work.train.values, target, work.class_weight[target], work.test.values, N_CLASSES, work.seed)
     return where_seen(work, made)
 
 
 def network(kind: str, work: Work) -> FloatArray:
     """A network on light curve and features, redrawn within the light curve's errors in training and in use (M, C).
 
-    A tenth of the training objects does not train and gives the temperature. Rare classes count by the square root of their weight in training, and
-    the probabilities are brought to the full weight afterwards: a handful of objects with a weight of hundreds would be learnt by heart.
+    A tenth of the training objects, with their copies, does not train and gives the temperature. Rare classes count by the square root of their weight in
+    training, and the probabilities are brought to the full weight afterwards: a handful of objects with a weight of hundreds would be learnt by heart.
     """
-    rows, names = work.objects.model_rows(), work.objects.model_names()
-    chosen, held = train_test_split(work.split.train, test_size=HELD_SHARE, random_state=work.seed)
-    target, softened = work.objects.target[chosen], np.sqrt(work.class_weight)
+    parents, names = work.train.parents(), work.train.model_names()
+    _, apart = train_test_split(np.unique(parents), test_size=HELD_SHARE, random_state=work.seed)
+    is_held = np.isin(parents, apart)
+    rows, held = work.train.take(np.flatnonzero(~is_held)).model_rows(), work.train.take(np.flatnonzero(is_held))
+    target, softened = work.train.target[~is_held], np.sqrt(work.class_weight)
     plan = Plan(
         shape=shape_of(kind, len(names), N_CLASSES, rows.grid_mean.shape[1]),
-        scaler=FeatureScaler.fit(rows.values[chosen], names),
+        scaler=FeatureScaler.fit(rows.values, names),
         class_weight=(softened / softened[target].mean()).astype(np.float32),
-        n_rows=len(chosen),
+        n_rows=len(rows),
         n_shards=1,
         n_steps=rows.grid_time.shape[1],
         epochs=EPOCHS,
@@ -82,13 +82,13 @@ def network(kind: str, work: Work) -> FloatArray:
         learning_rate=LEARNING_RATE,
         seed=work.seed,
     )
-    trained = train(plan, Alone(), in_memory(rows.take(chosen), target, plan), Checkpoints(work.place))
+    trained = train(plan, Alone(), in_memory(rows, target, plan), Checkpoints(work.place))
     made = network_of(plan.shape)
     made.load_state_dict(load_tensors(trained.network))
     made.eval()
     natural = np.divide(1.0, softened, out=np.zeros_like(softened), where=softened > 0.0)
-    t = calibration.temperature(drawn_logits(made, plan, rows.take(held)), work.objects.target[held], natural)
-    probabilities = softmax(drawn_logits(made, plan, rows.take(work.split.test)) / t).mean(axis=0)
+    t = calibration.temperature(drawn_logits(made, plan, held.model_rows()), held.target, natural)
+    probabilities = softmax(drawn_logits(made, plan, work.test.model_rows()) / t).mean(axis=0)
     return where_seen(work, calibration.reweighted(probabilities, softened))
 
 
@@ -97,13 +97,11 @@ def where_seen(work: Work, probabilities: FloatArray) -> FloatArray:
 
     Such a class gets `UNSEEN`. Without redshifts among the features the probabilities stay as they are.
     """
-    if HOST not in work.objects.names:
+    if HOST not in work.train.names:
         return probabilities
-    has_host, target = np.isfinite(work.objects.column(HOST)), work.objects.target
-    train_rows, test_rows = work.split.train, work.split.test
     seen = np.zeros((2, probabilities.shape[1]), bool)
-    seen[has_host[train_rows].astype(int), target[train_rows]] = True
-    kept = np.where(seen[has_host[test_rows].astype(int)], probabilities, UNSEEN)
+    seen[np.isfinite(work.train.column(HOST)).astype(int), work.train.target] = True
+    kept = np.where(seen[np.isfinite(work.test.column(HOST)).astype(int)], probabilities, UNSEEN)
     total: FloatArray = kept.sum(axis=1, keepdims=True)
     return kept / total
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from deeprubin_spark.training.protocols import Protocol
 # Simulations place their objects and know no upper limits: neither says what an object is.
 _LEFT_OUT = ("limits", "context")
 MOST_OBJECTS = 200_000
+_OF_OBJECTS = ("object_id", "values", "target", "grid_time", "grid_mean", "grid_sd", "points")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,21 @@ class Labelled:
         """The same objects without the features that a redshift is part of."""
         kept = [i for i, name in enumerate(self.names) if not name.startswith(OF_REDSHIFT)]
         return replace(self, names=tuple(self.names[i] for i in kept), values=self.values[:, kept])
+
+    def take(self, rows: NDArray[np.integer]) -> Labelled:
+        """The named objects, in that order."""
+        chosen: dict[str, Any] = {name: getattr(self, name)[rows] for name in _OF_OBJECTS}
+        return replace(self, **chosen)
+
+    def joined(self, more: Labelled) -> Labelled:
+        """These objects, then `more` of them. ValueError where the features are not the same."""
+        if more.names != self.names:
+            raise ValueError(f"labelled objects: the same features expected, found {len(self.names)} and {len(more.names)} of other names")
+        return replace(self, **{name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in _OF_OBJECTS})
+
+    def parents(self) -> NDArray[np.str_]:
+        """Id of the object (N,) that each is a part or a copy of: what stands before '/'."""
+        return np.array([name.partition("/")[0] for name in self.object_id.tolist()], str)
 
     def column(self, name: str) -> Float32Array:
         """The values of a feature (N,)."""
