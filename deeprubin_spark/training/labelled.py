@@ -61,7 +61,8 @@ class Labelled:
         """These objects, then `more` of them. ValueError where the features are not the same."""
         if more.names != self.names:
             raise ValueError(f"labelled objects: the same features expected, found {len(self.names)} and {len(more.names)} of other names")
-        return replace(self, **{name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in _OF_OBJECTS})
+        both: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in _OF_OBJECTS}
+        return replace(self, **both)
 
     def parents(self) -> NDArray[np.str_]:
         """Id of the object (N,) that each is a part or a copy of: what stands before '/'."""
