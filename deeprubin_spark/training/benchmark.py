@@ -8,12 +8,13 @@ A fit whose predictions are there, of the same data and model, is not made again
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from numpy.typing import NDArray
 
 from deeprubin_spark.models.baseline import BASELINES
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+from deeprubin_spark.training import augmented
+from deeprubin_spark.training.code_version import commit
 from deeprubin_spark.training.export import write_last
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.protocols import Protocol, Split
@@ -37,7 +40,10 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Task:
-    """One benchmark with one model: its set's name and protocol, the model's name, the objects and which of them have a spectrum (N,), where to write."""
+    """One benchmark with one model: its set's name and protocol, the model's name, the objects and which of them have a spectrum (N,), where to write.
+
+    copies : of training objects, by survey of copies      settings : given in place of the defaults, as 'section.key=value'
+    """
 
     set_name: str
     protocol: Protocol
@@ -45,10 +51,19 @@ class Task:
     objects: Labelled
     spectroscopic: NDArray[np.bool_]
     directory: Path
+    copies: Mapping[str, Labelled] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+
+    def command(self, seeds: Sequence[int]) -> str:
+        """What makes this result again, without the places of one machine."""
+        given = "".join(f" --set {one}" for one in self.settings)
+        return f"deeprubin-benchmark --set {self.set_name} --data PATH --out DIR --models {self.model} --seeds {max(seeds)}{given}"
 
     def key(self, seed: int, split: Split) -> str:
         """What a fit depends on."""
-        return json.dumps([self.set_name, self.model, seed, split.name, self.objects.sha256])
+        rows = hashlib.sha256(split.train.tobytes() + split.test.tobytes()).hexdigest()
+        depends = [self.set_name, self.model, seed, split.name, self.objects.sha256, rows]
+        return json.dumps([*depends, augmented.VERSION, self.copies[split.copies].sha256] if split.copies else depends)
 
 
 def run_benchmark(task: Task, seeds: Sequence[int]) -> dict[str, Any]:
@@ -64,11 +79,14 @@ def run_benchmark(task: Task, seeds: Sequence[int]) -> dict[str, Any]:
             groups.setdefault(group, []).append((rows, np.concatenate(made)))
     found = {
         "set": task.set_name,
+        "command": task.command(seeds),
+        "commit": commit(),
         "model": task.model,
         "seeds": list(seeds),
         "with_redshift": task.protocol.with_redshift,
         "published": task.protocol.published,
         "data_sha256": task.objects.sha256,
+        "copies": {name: {"rows": len(of.target), "data_sha256": of.sha256} for name, of in task.copies.items()},
         "objects": len(task.objects.target),
         "features": len(task.objects.names),
         "seconds": round(seconds, 1),
@@ -114,16 +132,12 @@ def _predictions(task: Task, split: Split, seed: int) -> FloatArray:
         table = pq.read_table(place, columns=columns)
         return np.column_stack([column.to_numpy() for column in table.columns])
     begin = time.perf_counter()
-    values, target = task.objects.values, task.objects.target
-    weight = task.protocol.weight(np.bincount(target[split.train], minlength=len(CLASS_NAMES)).astype(np.float64))
-    weight = weight / weight[target[split.train]].mean()
-    fit = BASELINES[task.model]
-    made = fit(values[split.train], target[split.train], weight[target[split.train]], values[split.test], len(CLASS_NAMES), seed)
+    made = augmented.predictions(task.model, task.protocol, task.objects, split, task.copies.get(split.copies), seed)
     table = pa.table(
         {
             "object_id": task.objects.object_id[split.test],
             **dict(zip(columns, made.T, strict=True)),
-            "truth": np.array(CLASS_NAMES)[target[split.test]],
+            "truth": np.array(CLASS_NAMES)[task.objects.target[split.test]],
         }
     )
     _write_table(place, table.replace_schema_metadata({_KEY: key}))
