@@ -135,6 +135,18 @@ class TrainingSettings(_Section):
     mlflow: str = Field("", description="MLflow tracking URI; empty: the folder mlruns beside the models; on Databricks: databricks")
 
 
+class AugmentationSettings(_Section):
+    """Copies of labelled light curves at other redshifts."""
+
+    copies_per_object: int = Field(
+        30, ge=1, le=1000, description="[1] Copies tried of each object; those that would not be detected are dropped"
+    )
+    pool_size: int = Field(
+        2000, ge=1, le=20_000, description="[1] Light curves whose nights and errors the copies take, a sample where there are more"
+    )
+    seed: int = Field(1, ge=0, description="Seed of the copies")
+
+
 class BrokerSettings(_Section):
     """ALeRCE's API."""
 
@@ -163,6 +175,7 @@ class Settings(_Section):
     features: FeatureSettings = FeatureSettings()
     scoring: ScoringSettings = ScoringSettings()
     training: TrainingSettings = TrainingSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
     broker: BrokerSettings = BrokerSettings()
     report: ReportSettings = ReportSettings()
 

@@ -22,6 +22,7 @@ from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import LABELS
 from deeprubin_spark.schemas.features import GRID_COLUMNS, rule_of
 from deeprubin_spark.schemas.packed_points import model_records
+from deeprubin_spark.schemas.surveys import COPIED
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.protocols import Protocol
 
@@ -97,12 +98,19 @@ def labelled(run: Run, protocol: Protocol) -> tuple[Labelled, NDArray[np.bool_]]
 
     NoInputError where there are none, or too many for the memory.
     """
-    objects = _objects(run, protocol.survey, protocol.source)
+    objects = objects_of(run, protocol.survey, protocol.source)
     spectroscopic = np.isin(objects.object_id, _with_label(run, protocol.survey, protocol.spectroscopic))
     return objects if protocol.with_redshift else objects.without_redshift(), spectroscopic
 
 
-def _objects(run: Run, survey: str, source: str) -> Labelled:
+def copies_of(run: Run, protocol: Protocol) -> dict[str, Labelled]:
+    """The copies of each survey of copies that the protocol names, with the features that it allows."""
+    found = {survey: objects_of(run, survey, f"{COPIED[survey].source}:copy") for survey in protocol.copies}
+    return found if protocol.with_redshift else {survey: copies.without_redshift() for survey, copies in found.items()}
+
+
+def objects_of(run: Run, survey: str, source: str) -> Labelled:
+    """Objects of a survey with a class by `source`, all features; errors as of `labelled`."""
     rule = rule_of(survey)
     names = tuple(f.name for f in rule.feature_set.features if f.group not in _LEFT_OUT)
     truth = _with_class(run, survey, source).groupBy("object_id").agg(F.max_by("class", "labelled_on").alias("class"))
