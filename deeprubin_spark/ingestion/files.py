@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from pyspark.errors import AnalysisException
@@ -10,8 +11,10 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark.errors import NoInputError
 
-_TABLES = "*.{parquet,csv,csv.gz}"
+TABLES = "*.{parquet,csv,csv.gz}"
 _CSV = (".csv", ".csv.gz")
+
+Place = str | list[str]  # a folder, or files
 
 
 def read_columns(session: SparkSession, path: str, columns: str, optional: str = "") -> DataFrame:
@@ -25,14 +28,14 @@ def read_columns(session: SparkSession, path: str, columns: str, optional: str =
         raise NoInputError(f"{path}: expected Parquet or CSV with the columns {columns}; {str(error).splitlines()[0]}") from error
 
 
-def read_table_of(session: SparkSession, folder: str, columns: str, optional: str = "") -> DataFrame:
+def read_table_of(session: SparkSession, folder: Place, columns: str, optional: str = "") -> DataFrame:
     """`read_columns` of the table in a folder that has these columns, in however many files; others are not read.
 
     NoInputError where no file of the folder has them.
     """
     wanted = names(columns)
     found: dict[bool, list[str]] = {}
-    for file in files_in(session, folder, _TABLES):
+    for file in files_in(session, folder, TABLES):
         if wanted <= set(_frame(session, [file]).columns):
             found.setdefault(file.endswith(_CSV), []).append(file)
     if not found:
@@ -41,10 +44,10 @@ def read_table_of(session: SparkSession, folder: str, columns: str, optional: st
     return parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
 
 
-def has_table_of(session: SparkSession, folder: str, columns: str) -> bool:
+def has_table_of(session: SparkSession, folder: Place, columns: str) -> bool:
     """Whether a file of the folder has these columns."""
     wanted = names(columns)
-    return any(wanted <= set(_frame(session, [file]).columns) for file in files_in(session, folder, _TABLES))
+    return any(wanted <= set(_frame(session, [file]).columns) for file in files_in(session, folder, TABLES))
 
 
 def columns_at(session: SparkSession, path: str) -> set[str]:
@@ -55,12 +58,26 @@ def columns_at(session: SparkSession, path: str) -> set[str]:
         raise NoInputError(f"{path}: expected Parquet or CSV; {str(error).splitlines()[0]}") from error
 
 
+def columns_of_files(session: SparkSession, folder: Place) -> dict[str, list[str]]:
+    """The names of the columns of each Parquet and CSV file at a place, by URL."""
+    return {file: _frame(session, [file]).columns for file in files_in(session, folder, TABLES)}
+
+
+def sha256_of_files(session: SparkSession, folder: Place, pattern: str) -> str:
+    """One SHA-256 over those of all files at a place that match the pattern, in the order of their URLs; hashed where they are read."""
+    files = session.read.format("binaryFile").option("pathGlobFilter", pattern).option("recursiveFileLookup", "true")
+    each = (
+        files.load(folder).select("path", F.sha2("content", 256).alias("sha256")).sort("path").toArrow()["sha256"]
+    )  # one row a file: bounded
+    return hashlib.sha256("\n".join(each.to_pylist()).encode()).hexdigest()
+
+
 def names(columns: str) -> set[str]:
     """The names in "object_id long, mjd double"."""
     return {name for name, _ in _typed(columns)}
 
 
-def files_in(session: SparkSession, folder: str, pattern: str) -> list[str]:
+def files_in(session: SparkSession, folder: Place, pattern: str) -> list[str]:
     """URLs of the files below a folder, on any file system Spark knows, that match the pattern, in order. NoInputError where there is no such folder."""
     try:
         listed = session.read.format("binaryFile").option("pathGlobFilter", pattern).option("recursiveFileLookup", "true").load(folder)

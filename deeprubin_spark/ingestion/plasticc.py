@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from deeprubin_spark.bands import BAND_NAMES
-from deeprubin_spark.ingestion.files import read_table_of
+from deeprubin_spark.ingestion.files import Place, read_table_of
 from deeprubin_spark.ingestion.published_points import NJY_PER_FLUXCAL, Published, label_rows, measured
 from deeprubin_spark.schemas.taxonomy_map import class_of
 
@@ -27,13 +27,13 @@ _DETECTED = "detected_bool int, detected int"  # as the unblinded data call it, 
 _HOST = "hostgal_photoz double, hostgal_photoz_err double, mwebv double"
 
 
-def published(session: SparkSession, folder: str) -> Published:
+def published(session: SparkSession, folder: Place) -> Published:
     """The set that lies in a folder, as Parquet or CSV, its two tables known by their columns."""
     objects = read_table_of(session, folder, OBJECT_COLUMNS, _HOST)
     return Published(SURVEY, NIGHT, light_curves(session, folder), places(objects), hosts(objects), labels(objects, SURVEY))
 
 
-def light_curves(session: SparkSession, folder: str) -> DataFrame:
+def light_curves(session: SparkSession, folder: Place) -> DataFrame:
     """All measurements; a detection is what the simulation's pipeline flagged, or where the data do not say, 5 sigma from zero."""
     found = read_table_of(session, folder, CURVE_COLUMNS, _DETECTED)
     letter = F.create_map(*(F.lit(value) for number, name in enumerate(BAND_NAMES) for value in (number, name)))

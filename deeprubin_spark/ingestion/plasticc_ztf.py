@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
 from deeprubin_spark.errors import NoInputError
-from deeprubin_spark.ingestion.files import read_table_of
+from deeprubin_spark.ingestion.files import Place, read_table_of
 from deeprubin_spark.ingestion.plasticc import CURVE_COLUMNS, NIGHT, OBJECT_COLUMNS, labels
 from deeprubin_spark.ingestion.published_points import DETECTION_SN, NJY_PER_FLUXCAL
 from deeprubin_spark.kernels import sky
@@ -53,12 +53,12 @@ class Points:
     is_detection: NDArray[np.bool_]
 
 
-def light_curves(session: SparkSession, folder: str) -> DataFrame:
+def light_curves(session: SparkSession, folder: Place) -> DataFrame:
     """Rows (object_id, mjd, passband, flux, flux_err) of the set in a folder, bands g and r only; further columns are not read."""
     return read_table_of(session, folder, CURVE_COLUMNS).where(F.col("passband").isin(list(BANDS)))
 
 
-def metadata(session: SparkSession, folder: str) -> DataFrame:
+def metadata(session: SparkSession, folder: Place) -> DataFrame:
     """Rows (object_id, ra, decl, target) of the set in a folder. The simulation's truth (true_*, tflux_*, libid_cadence) is never read."""
     return read_table_of(session, folder, OBJECT_COLUMNS)
 
@@ -79,7 +79,7 @@ def segments(metadata: DataFrame, seed: int, windows: int) -> Callable[[DataFram
     return transform
 
 
-def write(run: Run, folder: str) -> None:
+def write(run: Run, folder: Place) -> None:
     """Replace the survey's light curves, merge its labels, and fill the ledger. NoInputError where there are no objects."""
     settings, objects = run.settings.training, metadata(run.session, folder)
     n_simulated = objects.count()

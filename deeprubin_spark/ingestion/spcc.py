@@ -19,7 +19,7 @@ from pyspark.sql.types import StructType
 
 from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.ingestion import snana_text
-from deeprubin_spark.ingestion.files import files_in, has_table_of, read_table_of
+from deeprubin_spark.ingestion.files import Place, files_in, has_table_of, read_table_of
 from deeprubin_spark.ingestion.published_points import NJY_PER_FLUXCAL, Published, label_rows, measured
 
 SURVEY = "spcc"
@@ -45,25 +45,25 @@ CLASS_OF_NUMBER: dict[str, str] = {
 }
 
 # float: four digits are published, and both forms of the set are to give the same numbers.
-_CURVE_COLUMNS = "snid string, mjd double, band string, flux float, flux_err float"
+CURVE_COLUMNS = "snid string, mjd double, band string, flux float, flux_err float"
 _PLACE_COLUMNS = "snid string, ra double, decl double, mwebv float, hostgal_photoz float, hostgal_photoz_err float"
-_TRUTH_COLUMNS = "snid string, sntype int, true_type string"
+TRUTH_COLUMNS = "snid string, sntype int, true_type string"
 _OBSERVED = (
     "object_id string, ra double, dec double, ebv float, photo_z float, photo_z_err float, "
     "mjd array<double>, band array<string>, flux array<float>, flux_err array<float>"
 )
 _TOLD = "object_id string, sntype int, true_type string"
-_TEXT_FILES = "*.DAT"
+TEXT_FILES = "*.DAT"
 
 
-def published(session: SparkSession, folder: str) -> Published:
+def published(session: SparkSession, folder: Place) -> Published:
     """The set that lies in a folder: its two tables, known by their columns, else its text files."""
-    if has_table_of(session, folder, _CURVE_COLUMNS):
+    if has_table_of(session, folder, CURVE_COLUMNS):
         objects = read_table_of(session, folder, _PLACE_COLUMNS).withColumnsRenamed(
             {"snid": "object_id", "decl": "dec", "mwebv": "ebv", "hostgal_photoz": "photo_z", "hostgal_photoz_err": "photo_z_err"}
         )
-        curves = read_table_of(session, folder, _CURVE_COLUMNS).withColumnRenamed("snid", "object_id")
-        told = read_table_of(session, folder, _TRUTH_COLUMNS).withColumnRenamed("snid", "object_id")
+        curves = read_table_of(session, folder, CURVE_COLUMNS).withColumnRenamed("snid", "object_id")
+        told = read_table_of(session, folder, TRUTH_COLUMNS).withColumnRenamed("snid", "object_id")
     else:
         texts = _texts(session, folder)
         objects = texts.mapInArrow(_rows(snana_text.observed, _OBSERVED), _OBSERVED)
@@ -76,7 +76,7 @@ def published(session: SparkSession, folder: str) -> Published:
 
 def unreadable(session: SparkSession, folder: str) -> int:
     """How many text files of a folder are not SNANA's; 0 where the set is read from its tables."""
-    if has_table_of(session, folder, _CURVE_COLUMNS):
+    if has_table_of(session, folder, CURVE_COLUMNS):
         return 0
     texts = _texts(session, folder)
     return texts.count() - texts.mapInArrow(_rows(snana_text.observed, _OBSERVED), _OBSERVED).count()
@@ -98,10 +98,10 @@ def _in_njy(curves: DataFrame) -> DataFrame:
     return measured(curves.select("object_id", "mjd", "band", *(column.alias(name) for name, column in flux.items())))
 
 
-def _texts(session: SparkSession, folder: str) -> DataFrame:
-    if not files_in(session, folder, _TEXT_FILES):
-        raise NoInputError(f"{folder}: expected {_TEXT_FILES}, or Parquet or CSV with the columns {_CURVE_COLUMNS}, found neither")
-    return session.read.text(folder, wholetext=True, pathGlobFilter=_TEXT_FILES, recursiveFileLookup=True)
+def _texts(session: SparkSession, folder: Place) -> DataFrame:
+    if not files_in(session, folder, TEXT_FILES):
+        raise NoInputError(f"{folder}: expected {TEXT_FILES}, or Parquet or CSV with the columns {CURVE_COLUMNS}, found neither")
+    return session.read.text(folder, wholetext=True, pathGlobFilter=TEXT_FILES, recursiveFileLookup=True)
 
 
 def _rows(parse: Callable[[str], dict[str, Any] | None], columns: str) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:

@@ -15,6 +15,7 @@ from scipy.special import log_softmax
 from scipy.stats import beta
 
 N_BINS = 15
+N_BINS_OF_CLASS = 10
 TEMPERATURES = (0.2, 5.0)
 _SHIFT_STEPS = 2000
 _SHIFT_TOLERANCE = 1e-9
@@ -45,7 +46,7 @@ class Reliability:
 def reliability(probabilities: FloatArray, target: IntArray, n_bins: int = N_BINS) -> Reliability:
     """How often the most probable class is the true one, by confidence.
 
-    The interval is Clopper & Pearson's (1934), which holds for any number of objects. Bins that would be empty are left out. ValueError for N = 0.
+    The interval is `binomial_interval`. Bins that would be empty are left out. ValueError for N = 0.
     """
     if len(target) == 0:
         raise ValueError("reliability: at least one object expected, found none")
@@ -53,9 +54,30 @@ def reliability(probabilities: FloatArray, target: IntArray, n_bins: int = N_BIN
     bins = [b for b in np.array_split(np.argsort(confidence, kind="stable"), n_bins) if len(b)]
     n = np.array([len(b) for b in bins], np.int64)
     hits = np.array([correct[b].sum() for b in bins], np.int64)
+    return Reliability(np.array([confidence[b].mean() for b in bins]), hits / n, *binomial_interval(hits, n), n)
+
+
+def reliability_of_class(probability: FloatArray, is_class: NDArray[np.bool_], n_bins: int = N_BINS_OF_CLASS) -> Reliability:
+    """How often objects are of a class, by the probability that they are: bins of equal width in it, for most objects have one near 0.
+
+    probability, is_class : (N,). Empty bins are left out. ValueError for N = 0.
+    """
+    if len(probability) == 0:
+        raise ValueError("reliability of a class: at least one object expected, found none")
+    place = np.minimum((probability * n_bins).astype(np.int64), n_bins - 1)
+    n = np.bincount(place, minlength=n_bins)
+    used = n > 0
+    n, hits = n[used], np.bincount(place, is_class, minlength=n_bins)[used].astype(np.int64)
+    confidence = np.bincount(place, probability, minlength=n_bins)[used] / n
+    return Reliability(confidence, hits / n, *binomial_interval(hits, n), n)
+
+
+def binomial_interval(hits: IntArray, n: IntArray) -> tuple[FloatArray, FloatArray]:
+    """95 % interval of a share of which `hits` of `n` were seen (Clopper & Pearson 1934, Biometrika 26, 404): it holds for any number, from 1 on."""
+    hits, n = np.asarray(hits), np.asarray(n)
     low = np.where(hits == 0, 0.0, beta.ppf(0.025, np.maximum(hits, 1), n - hits + 1))
     high = np.where(hits == n, 1.0, beta.ppf(0.975, hits + 1, np.maximum(n - hits, 1)))
-    return Reliability(np.array([confidence[b].mean() for b in bins]), hits / n, low, high, n)
+    return low, high
 
 
 def temperature(logits: FloatArray, target: IntArray, weight: FloatArray | None = None) -> float:

@@ -22,7 +22,7 @@ from deeprubin_spark.reporting.queries import QUERIES, Parameter
 from deeprubin_spark.schemas.taxonomy import BRANCHES, CLASSES
 from deeprubin_spark.settings import Settings
 
-_TEMPLATES = ("night.html", "macros.html", "well.html", "seen.html", "strange.html", "cost.html", "night.css")
+_TEMPLATES = ("night.html", "macros.html", "well.html", "seen.html", "strange.html", "cost.html", "night.css", "evaluation.html")
 
 
 def page(facts: NightFacts, settings: Settings, parameters: dict[str, Parameter]) -> str:
@@ -30,11 +30,11 @@ def page(facts: NightFacts, settings: Settings, parameters: dict[str, Parameter]
     made = checks.checks(facts, settings)
     each = costs.costs(facts)
     return (
-        _environment()
+        environment()
         .get_template("night.html")
         .render(
             facts=facts,
-            css=Markup(_template("night.css")),
+            css=Markup(template("night.css")),
             band_css=Markup(_band_css()),
             bands=BAND_STYLES,
             checks=made,
@@ -98,9 +98,10 @@ def _band_css() -> str:
     return "\n".join(f".band-{band} {{ --band: {BAND_STYLES[band].colour}; }}" for band in STYLED_BANDS)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of all pages, with the filters they use."""
     made = Environment(
-        loader=DictLoader({name: _template(name) for name in _TEMPLATES}),
+        loader=DictLoader({name: template(name) for name in _TEMPLATES}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -112,6 +113,6 @@ def _environment() -> Environment:
     return made
 
 
-def _template(name: str) -> str:
+def template(name: str) -> str:
     """Text of a template, also where the package is inside a zip."""
     return files(__package__).joinpath("templates", name).read_text(encoding="utf-8")

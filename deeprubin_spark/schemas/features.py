@@ -84,9 +84,16 @@ class Rule(NamedTuple):
 # An archive of alerts tells of forced photometry only in part; a survey that measures every visit tells faint fluxes by it.
 _OF_ALERTS = Rule(FEATURES, ZTF_GR, (DETECTION,))
 _OF_VISITS = Rule(FEATURES_LSST, LSST_UGRIZY, (DETECTION, FORCED))
-SIX_BAND_SURVEYS = ("lsst", "plasticc", "spcc", "spcc_inductive", "spcc_transductive", "elasticc", "sdss_labelled")  # or some of the six
-
-
+SIX_BAND_SURVEYS = (  # or some of the six
+    "lsst",
+    "plasticc",
+    "spcc",
+    "spcc_inductive",
+    "spcc_transductive",
+    "elasticc",
+    "sdss_labelled",
+    "external_lsst",
+)
 RULES = (_OF_ALERTS, _OF_VISITS)
 
 

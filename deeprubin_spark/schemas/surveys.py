@@ -24,6 +24,8 @@ SURVEYS: tuple[Survey, ...] = (
     Survey("spcc", True, "SN Photometric Classification Challenge: supernovae as DES would see them, griz"),
     Survey("spcc_inductive", True, "Copies of SPCC's spectroscopic supernovae at other redshifts, visited as these were"),
     Survey("spcc_transductive", True, "The same copies, visited as SPCC's supernovae without a spectrum were"),
+    Survey("external_lsst", False, "A table of labelled light curves that somebody brought to be evaluated, six bands or some of them"),
+    Survey("external_ztf", False, "The same, g and r"),
     Survey("elasticc", True, "ELAsTiCC: alerts as Rubin would send them, six bands"),
 )
 SURVEY_NAMES: tuple[str, ...] = tuple(survey.name for survey in SURVEYS)

@@ -12,13 +12,11 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
+from deeprubin_spark.models.feature_batches import columns_read, fitted_rows, is_fitted
 from deeprubin_spark.models.inputs import FeatureRows
-from deeprubin_spark.models.points import as_matrix
 from deeprubin_spark.models.published import PublishedModel
 from deeprubin_spark.schemas import ANOMALIES, SCORES
 from deeprubin_spark.schemas.contract import Column, Table
-from deeprubin_spark.schemas.features import GRID_COLUMNS
-from deeprubin_spark.schemas.packed_points import model_records
 from deeprubin_spark.schemas.taxonomy import BRANCHES, branch_of
 from deeprubin_spark.scoring import gates
 from deeprubin_spark.settings import ScoringSettings
@@ -46,8 +44,7 @@ _VERDICT = Table(
 
 def verdicts(model: PublishedModel, settings: ScoringSettings) -> Callable[[DataFrame], DataFrame]:
     """`features` rows to one verdict each; `scores` and `anomalies` below take their columns from it."""
-    points = ("points",) if model.reads_points else ()
-    wanted = dict.fromkeys((*_CARRIED, *_GATED, *GRID_COLUMNS, *points, *model.features))
+    wanted = dict.fromkeys((*_CARRIED, *_GATED, *columns_read(model)))
 
     def transform(features: DataFrame) -> DataFrame:
         return features.select(*wanted).mapInArrow(_judge(model, settings), _VERDICT.spark_schema())
@@ -82,7 +79,7 @@ def _judge(model: PublishedModel, settings: ScoringSettings) -> Callable[[Iterab
             columns = {name: batch.column(name) for name in _CARRIED}
             columns["model_version"] = pa.array([model.version] * batch.num_rows, pa.string())
             facts = _facts(batch)
-            rows = _fitted_rows(batch, model, facts.is_fitted)
+            rows = fitted_rows(batch, model)
             columns |= _score_columns(batch, facts, rows, model, settings)
             columns |= _anomaly_columns(facts, rows, model, settings)
             yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
@@ -93,25 +90,12 @@ def _judge(model: PublishedModel, settings: ScoringSettings) -> Callable[[Iterab
 def _facts(batch: pa.RecordBatch) -> gates.ObjectFacts:
     has_name = pc.is_valid(batch.column("ss_name")).to_numpy(zero_copy_only=False)
     return gates.ObjectFacts(
-        is_fitted=np.asarray(pc.equal(batch.column("status"), "ok").to_numpy(zero_copy_only=False), bool),
+        is_fitted=is_fitted(batch),
         n_detections=arrow.floats(batch.column("n_detections")),
         rb=arrow.floats(batch.column("rb_max")),
         drb=arrow.floats(batch.column("drb_max")),
         asteroid_distance=np.where(has_name, arrow.floats(batch.column("ss_distance")), np.nan),
     )
-
-
-def _fitted_rows(batch: pa.RecordBatch, model: PublishedModel, is_fitted: NDArray[np.bool_]) -> FeatureRows:
-    """What the model reads, of the rows with features, in their order."""
-    fitted = batch.filter(pa.array(is_fitted))
-    n_rows = fitted.num_rows
-    values = np.stack([arrow.floats(fitted.column(name)) for name in model.features], axis=1)
-    time, mean, sd = (arrow.matrix_in(fitted.column(name)).astype(np.float64) for name in GRID_COLUMNS)
-    bands = (n_rows, len(model.feature_set.bands), time.shape[1])
-    if not model.reads_points:
-        return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands))
-    points = as_matrix(*model_records(fitted.column("points")))
-    return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands), points)
 
 
 def _score_columns(

@@ -27,14 +27,14 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
 from deeprubin_spark.errors import DataGateError, NoInputError
+from deeprubin_spark.models.feature_batches import POINTS, points_matrix
 from deeprubin_spark.models.inputs import FeatureRows, model_features
 from deeprubin_spark.models.networks import reads_points
-from deeprubin_spark.models.points import N_MATRIX, as_matrix
+from deeprubin_spark.models.points import N_MATRIX
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import LABELS
 from deeprubin_spark.schemas.contract import Table
 from deeprubin_spark.schemas.features import GRID_COLUMNS, Rule, rule_of
-from deeprubin_spark.schemas.packed_points import model_records
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.settings import TrainingSettings
 from deeprubin_spark.training.reader import Shards
@@ -42,7 +42,6 @@ from deeprubin_spark.training.reader import Shards
 GROUP_ROWS = 256  # about half a megabyte
 FOLD_PERCENT = {"train": 70, "validation": 15, "test": 15}
 _N_STEPS = 64
-_POINTS = "points"
 _PLAIN = ("row", "label", "weight")
 _DONE = "export.json"
 
@@ -174,11 +173,8 @@ def labelled_rows(features: DataFrame, labels: DataFrame, settings: TrainingSett
 def _with_lists(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The grids and points of `features` as lists, which Petastorm reads."""
     for batch in batches:
-        names = [name for name in (*GRID_COLUMNS, _POINTS) if name in batch.schema.names]
-        made = {
-            name: as_matrix(*model_records(batch.column(name))) if name == _POINTS else arrow.matrix_in(batch.column(name))
-            for name in names
-        }
+        names = [name for name in (*GRID_COLUMNS, POINTS) if name in batch.schema.names]
+        made = {name: points_matrix(batch.column(name)) if name == POINTS else arrow.matrix_in(batch.column(name)) for name in names}
         columns = {name: arrow.lists(pa.array(rows.ravel()), np.arange(len(rows) + 1) * rows.shape[1]) for name, rows in made.items()}
         whole = {name: batch.column(name) for name in batch.schema.names} | columns
         yield pa.RecordBatch.from_arrays(list(whole.values()), names=list(whole))
@@ -197,14 +193,14 @@ def feature_rows(lists: dict[str, NDArray[np.float32]]) -> FeatureRows:
     """`FeatureRows` of exported lists: grid_mean and grid_sd hold one band after the other."""
     n_rows, n_steps = lists["grid_time"].shape
     bands = {name: lists[name].reshape(n_rows, -1, n_steps) for name in ("grid_mean", "grid_sd")}
-    return FeatureRows(lists["features"], lists["grid_time"], bands["grid_mean"], bands["grid_sd"], lists.get(_POINTS))
+    return FeatureRows(lists["features"], lists["grid_time"], bands["grid_mean"], bands["grid_sd"], lists.get(POINTS))
 
 
 def _sizes(rule: Rule, settings: TrainingSettings) -> dict[str, int]:
     """Lengths of the exported lists, features first."""
     n_grid = len(rule.feature_set.bands) * _N_STEPS
     sizes = {"features": len(model_features(rule.feature_set)), "grid_time": _N_STEPS, "grid_mean": n_grid, "grid_sd": n_grid}
-    return {**sizes, _POINTS: N_MATRIX} if reads_points(settings.network) else sizes
+    return {**sizes, POINTS: N_MATRIX} if reads_points(settings.network) else sizes
 
 
 def _directory(settings: TrainingSettings, versions: dict[str, int], rule: Rule) -> Path:

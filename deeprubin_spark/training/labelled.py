@@ -16,12 +16,11 @@ from deeprubin_spark import arrow
 from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.kernels.feature_catalogue import FEATURE_SETS
 from deeprubin_spark.kernels.host_features import OF_REDSHIFT
+from deeprubin_spark.models.feature_batches import points_matrix
 from deeprubin_spark.models.inputs import FeatureRows, Float32Array, model_features
-from deeprubin_spark.models.points import as_matrix
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import LABELS
 from deeprubin_spark.schemas.features import GRID_COLUMNS, rule_of
-from deeprubin_spark.schemas.packed_points import model_records
 from deeprubin_spark.schemas.surveys import COPIED
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.protocols import Protocol
@@ -129,7 +128,7 @@ def objects_of(run: Run, survey: str, source: str) -> Labelled:
     object_id = table["object_id"].to_numpy(zero_copy_only=False).astype(str)
     time, mean, sd = (arrow.matrix_in(table[name].combine_chunks()) for name in GRID_COLUMNS)
     bands = (len(target), len(rule.feature_set.bands), time.shape[1])
-    points = as_matrix(*model_records(table["points"].combine_chunks()))
+    points = points_matrix(table["points"])
     return Labelled(object_id, names, values, target, time, mean.reshape(bands), sd.reshape(bands), points)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from deeprubin_spark.kernels.calibration import reliability
@@ -17,6 +18,7 @@ _SMALLEST = 1e-15
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Statistic = Callable[[FloatArray, IntArray], float]
+Statistics = Callable[[FloatArray, IntArray], Mapping[str, float]]
 
 
 def log_losses(probabilities: FloatArray, target: IntArray) -> FloatArray:
@@ -100,6 +102,19 @@ def by_class(probabilities: FloatArray, target: IntArray, classes: Sequence[str]
     return found
 
 
+def aucs(probabilities: FloatArray, target: IntArray) -> FloatArray:
+    """(C,) area under the curve of each class against the rest, NaN where none or all objects are of it.
+
+    AUC_c = (R_c - n_c (n_c + 1) / 2) / (n_c (N - n_c)),   R_c the sum of the ranks of p_c among the n_c objects of class c   (Mann & Whitney 1947)
+    """
+    n_objects, n_classes = probabilities.shape
+    ranks = rankdata(probabilities, axis=0)[np.arange(n_objects), target]
+    n = np.bincount(target, minlength=n_classes).astype(np.float64)
+    above = np.bincount(target, ranks, minlength=n_classes) - n * (n + 1.0) / 2.0
+    pairs = n * (n_objects - n)
+    return np.divide(above, pairs, out=np.full(n_classes, np.nan), where=pairs > 0.0)
+
+
 def figure_of_merit(probability: FloatArray, is_class: NDArray[np.bool_], threshold: float = 0.5) -> float:
     """Efficiency times pseudo-purity of a sample of one class, chosen by probability > threshold (Kessler et al. 2010, arXiv:1008.1024):
 
@@ -117,13 +132,24 @@ def bootstrap_interval(
 
     statistic : (probabilities, target) -> number. One object is one unit: rows of copies or parts of an object must not be given apart.
     """
+    told = bootstrap_intervals(lambda p, t: {"": statistic(p, t)}, probabilities, target, seed=seed, n_samples=n_samples, level=level)
+    return told[""]
+
+
+def bootstrap_intervals(
+    statistics: Statistics, probabilities: FloatArray, target: IntArray, *, seed: int, n_samples: int = 1000, level: float = 0.95
+) -> dict[str, tuple[float, float]]:
+    """`bootstrap_interval` of several numbers at once, by name, over the same samples; where a sample has no such number, it is left out of that one's."""
     rng = np.random.default_rng(seed)
-    values = []
+    values: dict[str, list[float]] = {}
     for _ in range(n_samples):
         rows = rng.integers(0, len(target), len(target))
-        values.append(statistic(probabilities[rows], target[rows]))
-    low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return float(low), float(high)
+        for name, value in statistics(probabilities[rows], target[rows]).items():
+            values.setdefault(name, []).append(value)
+    known = {name: np.asarray(drawn)[np.isfinite(drawn)] for name, drawn in values.items()}
+    quantiles = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
+    found = {name: np.quantile(drawn, quantiles) if len(drawn) else np.full(2, np.nan) for name, drawn in known.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in found.items()}
 
 
 def paired_difference(

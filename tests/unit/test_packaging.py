@@ -29,6 +29,7 @@ JOBS = {
         "ingest_alerce",
         "train",
         "benchmark",
+        "evaluate",
         "replay_night",
     ),
 }

@@ -12,6 +12,7 @@ from deeprubin_spark.kernels.calibration import (
     conformal_threshold,
     label_shift,
     reliability,
+    reliability_of_class,
     reweighted,
     temperature,
 )
@@ -132,3 +133,16 @@ def test_few_calibration_objects_exclude_nothing():
     scores = np.array([[0.2, 0.8], [0.9, 0.1]])
     assert conformal_threshold(scores, np.array([0, 1]), 0.9) == np.inf
     assert conformal_threshold(np.repeat(scores, 5, axis=0), np.repeat([0, 1], 5), 0.9) == pytest.approx(0.2)
+
+
+def test_a_class_is_reliable_where_objects_are_of_it_as_often_as_said():
+    rng = np.random.default_rng(0)
+    probability = rng.uniform(size=20_000)
+    honest = reliability_of_class(probability, rng.uniform(size=20_000) < probability)
+    boasting = reliability_of_class(probability, rng.uniform(size=20_000) < 0.5 * probability)
+    assert len(honest.confidence) == 10 and honest.n_objects.sum() == 20_000
+    assert honest.error < 0.02 and boasting.error == pytest.approx(0.25, abs=0.02)
+    assert (np.diff(honest.confidence) > 0.05).all() and ((honest.low <= honest.accuracy) & (honest.accuracy <= honest.high)).all()
+    assert reliability_of_class(np.array([0.0, 1.0]), np.array([False, True])).n_objects.tolist() == [1, 1]
+    with pytest.raises(ValueError, match="none"):
+        reliability_of_class(np.zeros(0), np.zeros(0, bool))

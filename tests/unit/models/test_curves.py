@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from deeprubin_spark.kernels.counter_random import keys
+from deeprubin_spark.kernels.measurements import MODEL_RECORD
 from deeprubin_spark.models.curves import GridCurves, PointCurves
 from deeprubin_spark.models.inputs import FeatureRows, channels
 from deeprubin_spark.models.points import MAX_POINTS, as_matrix, from_records, most_informative, of_matrix
-from deeprubin_spark.schemas.packed_points import MODEL_RECORD
 
 N = 40
 

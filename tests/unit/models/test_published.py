@@ -10,6 +10,7 @@ import torch
 
 from deeprubin_spark.errors import ModelError
 from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
+from deeprubin_spark.kernels.measurements import MODEL_RECORD
 from deeprubin_spark.models import published
 from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.curves import PointCurves
@@ -20,7 +21,6 @@ from deeprubin_spark.models.networks import network_of, shape_of
 from deeprubin_spark.models.points import as_matrix
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.schemas.features import rule_of
-from deeprubin_spark.schemas.packed_points import MODEL_RECORD
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 
 MODEL_FEATURES = model_features(ZTF_GR)

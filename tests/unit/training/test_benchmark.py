@@ -74,7 +74,10 @@ def test_no_object_trains_and_is_judged_and_all_are_used(name):
 @pytest.mark.parametrize("model", ["boosted_trees", "random_forest", "tcn"])
 def test_a_model_learns_what_there_is_and_nothing_else(tmp_path, model):
     found = benchmark.run_benchmark(task(tmp_path / "told", model=model), [1])["scores"]["five folds"]
-    assert found["accuracy"]["mean"] > (0.65 if model == "tcn" else 0.9) and found["accuracy"]["low"] < found["accuracy"]["mean"] < found["accuracy"]["high"]
+    assert (
+        found["accuracy"]["mean"] > (0.65 if model == "tcn" else 0.9)
+        and found["accuracy"]["low"] < found["accuracy"]["mean"] < found["accuracy"]["high"]
+    )
     blind = benchmark.run_benchmark(task(tmp_path / "blind", objects(told=False), model=model), [1])["scores"]["five folds"]
     assert blind["balanced_accuracy"]["low"] < 1.0 / 3.0 + 0.08 and blind["accuracy"]["mean"] < 0.6
 

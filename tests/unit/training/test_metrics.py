@@ -3,12 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, log_loss
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, log_loss, roc_auc_score
 
 from deeprubin_spark.schemas.taxonomy import CLASSES
 from deeprubin_spark.training.metrics import (
     accuracy,
+    aucs,
     bootstrap_interval,
+    bootstrap_intervals,
     by_class,
     confusion,
     figure_of_merit,
@@ -107,3 +109,17 @@ def test_paired_losses_tell_a_small_gain_that_all_objects_share():
     assert mean == pytest.approx(-0.01) and high < 0.0
     mean, low, high = paired_difference(first, rng.permutation(first), seed=1)
     assert low < 0.0 < high
+
+
+def test_areas_by_ranks_are_scikit_learns_and_unknown_for_a_class_that_is_not_there(judged):
+    probabilities, target = judged
+    probabilities = np.round(probabilities, 2)  # with ties
+    found = aucs(probabilities, target)
+    np.testing.assert_allclose(found[:3], [roc_auc_score(target == i, probabilities[:, i]) for i in range(3)], rtol=1e-12)
+    assert np.isnan(found[3]) and np.isnan(aucs(probabilities[:5], np.zeros(5, int))).all()
+
+
+def test_several_intervals_at_once_are_those_of_each_alone(judged):
+    both = bootstrap_intervals(lambda p, t: {"a": accuracy(p, t), "b": float(p[:, 0].mean())}, *judged, seed=3, n_samples=50)
+    assert both["a"] == bootstrap_interval(accuracy, *judged, seed=3, n_samples=50)
+    assert both["b"] == bootstrap_interval(lambda p, t: float(p[:, 0].mean()), *judged, seed=3, n_samples=50)
