@@ -36,8 +36,12 @@ sql: setup ## A SQL prompt on the tables; make -s sql q="SELECT ..." prints one 
 	@$(places); "$$DEEPRUBIN_VENV/bin/deeprubin" sql $${q:+"$$q"}
 
 .PHONY: model
-model: setup-train ## The shipped model again, from the carried data: about ten minutes
+model: setup-train ## The shipped model for ZTF again, from the carried data: about ten minutes
 	@$(places); infra/model.sh
+
+.PHONY: model-lsst
+model-lsst: setup-train ## The shipped six-band model again, from PLAsTiCC's training set: make model-lsst data=DIR
+	@$(places); MODEL_SURVEY=plasticc DATA="$(or $(data),$(error data=DIR: folder of PLAsTiCC light curves and metadata))" infra/model.sh
 
 .PHONY: self-test
 self-test: setup-dev ## Say which parts of the stack work on this machine

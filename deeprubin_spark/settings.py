@@ -106,6 +106,9 @@ class ScoringSettings(_Section):
     max_asteroid_distance: float = Field(5.0, gt=0, description="[arcsec] A known solar-system object this near explains the alert")
 
 
+Launcher = Literal["horovod", "torch"]
+
+
 class TrainingSettings(_Section):
     """The training run."""
 
@@ -113,16 +116,35 @@ class TrainingSettings(_Section):
     label_source: str = Field("plasticc_truth", description="Source of the labels")
     windows_per_object: int = Field(3, ge=0, description="[1] Truncated copies made of each simulated light curve when it is ingested")
     min_detections: int = Field(3, ge=3, description="[1] Light curves with fewer measurements are not trained on")
-    network: Literal["tcn"] = Field("tcn", description="Network")
+    network: Literal["tcn", "transformer", "gru"] = Field(
+        "tcn", description="Network: tcn over the grid; transformer or gru over the points, ten times slower"
+    )
     epochs: int = Field(30, ge=1, description="[1] Passes over the training objects")
     batch_size: int = Field(64, ge=1, description="[1] Objects per step and rank")
-    learning_rate: float = Field(1e-3, gt=0, description="[1] AdamW learning rate")
+    learning_rate: float = Field(3e-3, gt=0, description="[1] AdamW learning rate")
     seed: int = Field(1, ge=0, description="Seed of weights, folds and order")
-    processes: int = Field(2, ge=1, description="[1] Horovod ranks")
+    processes: int = Field(2, ge=1, description="[1] Ranks that train together")
+    launcher: Launcher = Field(
+        "horovod", description="What joins the ranks: horovod, or torch (TorchDistributor) where there is no Horovod"
+    )
     start_timeout_s: int = Field(120, ge=1, description="[s] How long Horovod waits for its ranks")
     restarts: int = Field(2, ge=0, description="[1] How often a run that lost a rank is started again from its last checkpoint")
+    anomaly_survey: str = Field("ztf", pattern=r"^\w+$", description="Survey whose objects the isolation forest takes for usual")
     anomaly_excluded_nights: tuple[str, ...] = Field(("2018-11-29",), description="Nights whose objects the isolation forest does not see")
     publish_to: str = Field("models", description="Directory that receives the published version")
+    mlflow: str = Field("", description="MLflow tracking URI; empty: the folder mlruns beside the models; on Databricks: databricks")
+
+
+class AugmentationSettings(_Section):
+    """Copies of labelled light curves at other redshifts."""
+
+    copies_per_object: int = Field(
+        30, ge=1, le=1000, description="[1] Copies tried of each object; those that would not be detected are dropped"
+    )
+    pool_size: int = Field(
+        2000, ge=1, le=20_000, description="[1] Light curves whose nights and errors the copies take, a sample where there are more"
+    )
+    seed: int = Field(1, ge=0, description="Seed of the copies")
 
 
 class BrokerSettings(_Section):
@@ -153,6 +175,7 @@ class Settings(_Section):
     features: FeatureSettings = FeatureSettings()
     scoring: ScoringSettings = ScoringSettings()
     training: TrainingSettings = TrainingSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
     broker: BrokerSettings = BrokerSettings()
     report: ReportSettings = ReportSettings()
 

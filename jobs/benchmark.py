@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from deeprubin_spark.jobs import extract_features, ingest_plasticc, ingest_spcc
+from deeprubin_spark.jobs import augment, extract_features, ingest_plasticc, ingest_spcc
 
 from deeprubin_spark import cli
 from deeprubin_spark.runs import Run
 from deeprubin_spark.training import benchmark
 from deeprubin_spark.training.benchmark import MODELS
-from deeprubin_spark.training.labelled import labelled
+from deeprubin_spark.training.labelled import copies_of, labelled
 from deeprubin_spark.training.protocols import PROTOCOLS
 
 
@@ -33,9 +33,13 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         cli.run_step(run.step(name, nights, protocol.survey), step, arguments)
     if arguments.dry_run:
         return
+    for into in protocol.copies:
+        cli.run_step(run.step("augment", (), into), augment.run, argparse.Namespace(into=into, dry_run=False))
+        cli.run_step(run.step("extract_features", nights, into), extract_features.run, arguments)
     objects = labelled(run, protocol)
+    copies, settings = copies_of(run, protocol), tuple(one for one in arguments.set if one.startswith("augmentation."))
     for model in arguments.models:
-        task = benchmark.Task(arguments.protocol, protocol, model, *objects, arguments.out)
+        task = benchmark.Task(arguments.protocol, protocol, model, *objects, arguments.out, copies, settings)
         print("\n".join(benchmark.lines(benchmark.run_benchmark(task, range(1, arguments.seeds + 1)))), file=sys.stderr)
     run.counts.update(objects=len(objects[0].target), models=len(arguments.models), seeds=arguments.seeds)
 

@@ -17,17 +17,18 @@ from pyspark.sql import functions as F
 from deeprubin_spark import cli
 from deeprubin_spark.models import published
 from deeprubin_spark.runs import Run
-from deeprubin_spark.schemas import ANOMALIES, FEATURES, SCORES
-from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas import ANOMALIES, SCORES
+from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.scoring import verdicts
 
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
     """One pass makes both tables; every object is scored or says why not, ranked or says why not."""
     settings = run.settings.scoring
-    model = published.load(published.find(settings.models_path, settings.model), contract_version=FEATURES.version, feature_set=FEATURE_SET)
+    rule = rule_of(run.survey)
+    model = published.load(published.find(settings.models_path, rule.contract, settings.model), rule.contract)
     run.model_version = model.version
-    features = run.read(FEATURES, survey=run.survey, nights=run.nights).where(F.col("feature_set") == FEATURE_SET)
+    features = run.read(rule.table, survey=run.survey, nights=run.nights).where(F.col("feature_set") == rule.feature_set.name)
     if arguments.dry_run:
         print(f"  would score {features.count():,} objects with {model.version}, into {SCORES.name} and {ANOMALIES.name}", file=sys.stderr)
         return

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from deeprubin_spark import cli
 from deeprubin_spark.runs import Run
-from deeprubin_spark.schemas import FEATURES, LABELS, MODELS
+from deeprubin_spark.schemas import LABELS, MODELS
+from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.training.publish import train_and_publish
 
 
@@ -22,8 +23,9 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     """Train and publish; the version, its place and its metrics are told on standard error."""
     settings = run.settings.training
     if arguments.dry_run:
-        n_rows = run.read(FEATURES, survey=settings.survey).count()
-        print(f"  would train on {n_rows:,} rows of {FEATURES.name} with {LABELS.name} of {settings.label_source}", file=sys.stderr)
+        table = rule_of(settings.survey).table
+        n_rows = run.read(table, survey=settings.survey).count()
+        print(f"  would train on {n_rows:,} rows of {table.name} with {LABELS.name} of {settings.label_source}", file=sys.stderr)
         print(f"  would write a directory in {settings.publish_to} and a row of {MODELS.name}", file=sys.stderr)
         return
     model = train_and_publish(run)

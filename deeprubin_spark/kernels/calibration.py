@@ -80,11 +80,16 @@ def binomial_interval(hits: IntArray, n: IntArray) -> tuple[FloatArray, FloatArr
     return low, high
 
 
-def temperature(logits: FloatArray, target: IntArray) -> float:
-    """T that minimises the log-loss of softmax(logits / T) on a fold that was not trained on (Guo et al. 2017, arXiv:1706.04599).  logits (N, C)."""
+def temperature(logits: FloatArray, target: IntArray, weight: FloatArray | None = None) -> float:
+    """T that minimises the log-loss of the probabilities on a fold that was not trained on (Guo et al. 2017, arXiv:1706.04599).
+
+    p = mean_k softmax(logits_k / T), made those of other class shares by `reweighted`        logits : (K, N, C), K draws      weight : (C,) or none
+    """
 
     def log_loss(log_t: float) -> float:
-        return float(-log_softmax(logits / np.exp(log_t), axis=1)[np.arange(len(target)), target].mean())
+        p = np.exp(log_softmax(logits / np.exp(log_t), axis=2)).mean(axis=0)
+        chosen = (p if weight is None else reweighted(p, weight))[np.arange(len(target)), target]
+        return float(-np.log(np.maximum(chosen, 1e-15)).mean())
 
     found = minimize_scalar(log_loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
     return float(np.exp(found.x))

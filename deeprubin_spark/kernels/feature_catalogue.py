@@ -6,6 +6,7 @@ A feature set is a name and a tuple of bands; another survey's bands are another
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +20,18 @@ from deeprubin_spark.kernels.host_features import host_entries
 from deeprubin_spark.kernels.parametric_catalogue import parametric_features
 from deeprubin_spark.kernels.period_search import PERIOD_FEATURES
 
-__all__ = ["FEATURES", "FEATURE_BANDS", "FEATURE_NAMES", "GROUP_DOCS", "LSST_UGRIZY", "ZTF_GR", "Feature", "FeatureSet", "Group"]
+__all__ = [
+    "FEATURES",
+    "FEATURE_BANDS",
+    "FEATURE_NAMES",
+    "FEATURE_SETS",
+    "GROUP_DOCS",
+    "LSST_UGRIZY",
+    "ZTF_GR",
+    "Feature",
+    "FeatureSet",
+    "Group",
+]
 
 GROUP_DOCS: dict[Group, str] = {
     "gp": "Fit of the Gaussian process to the latest 256 points, all bands",
@@ -114,6 +126,7 @@ class FeatureSet:
 
 ZTF_GR = FeatureSet("ztf_gr_2", ("g", "r"))  # another name whenever a feature's meaning changes
 LSST_UGRIZY = FeatureSet("lsst_ugrizy_1", BAND_NAMES, with_host=True)
+FEATURE_SETS: Mapping[str, FeatureSet] = {made.name: made for made in (ZTF_GR, LSST_UGRIZY)}
 FEATURE_BANDS: tuple[str, ...] = ZTF_GR.bands
 FEATURES: tuple[Feature, ...] = ZTF_GR.features
 FEATURE_NAMES: tuple[str, ...] = ZTF_GR.names

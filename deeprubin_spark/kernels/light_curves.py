@@ -82,6 +82,14 @@ def chosen_points(curves: LightCurves, chosen: NDArray[np.bool_]) -> LightCurves
     return LightCurves(offsets, curves.mjd[chosen], curves.band[chosen], curves.flux[chosen], curves.flux_err[chosen])
 
 
+def curves_at(curves: LightCurves, rows: NDArray[np.integer]) -> LightCurves:
+    """The light curves of the given rows (R,), in that order; a row may come more than once."""
+    counts = np.diff(curves.offsets)[rows]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    points = np.arange(offsets[-1]) + np.repeat(curves.offsets[:-1][rows] - offsets[:-1], counts)
+    return LightCurves(offsets, curves.mjd[points], curves.band[points], curves.flux[points], curves.flux_err[points])
+
+
 def latest_points(curves: LightCurves, max_points: int) -> LightCurves:
     """The last `max_points` points of each object (its rows are sorted by time): tonight's light first, however long the history."""
     counts = np.minimum(np.diff(curves.offsets), max_points)

@@ -19,6 +19,10 @@ from deeprubin_spark.kernels.light_curves import read_only
 DETECTION, LIMIT, FORCED = range(3)  # `kind` below
 KINDS: tuple[str, ...] = ("detection", "limit", "forced")
 NO_SOURCE = -1  # `source` of limits and forced photometry
+# What models read of a point, a record of `features.points`; band and kind are places in BANDS and KINDS, a missing number is NaN.
+MODEL_RECORD = np.dtype(
+    [("mjd", "<f8"), ("flux_njy", "<f4"), ("flux_err_njy", "<f4"), ("limit_njy", "<f4"), ("band", "i1"), ("kind", "i1")]
+)
 _LAST_DAY = 2**31 - 1  # later than any night
 
 Floats = NDArray[np.float64]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from deeprubin_spark import arrow
-from deeprubin_spark.kernels.feature_catalogue import FeatureSet
-from deeprubin_spark.models.inputs import FeatureRows
+from deeprubin_spark.kernels.measurements import MODEL_RECORD
+from deeprubin_spark.models.inputs import FeatureRows, Float32Array
+from deeprubin_spark.models.points import as_matrix
+from deeprubin_spark.models.published import PublishedModel
 
 _GRID = ("grid_time", "grid_mean", "grid_sd")
+POINTS = "points"
 
 
-def columns_read(features: Sequence[str]) -> tuple[str, ...]:
-    """Columns of a features table that `fitted_rows` reads, of a model of these features."""
-    return ("status", *features, *_GRID)
+def columns_read(model: PublishedModel) -> tuple[str, ...]:
+    """Columns of a features table that `fitted_rows` reads."""
+    return ("status", *model.features, *_GRID, *((POINTS,) if model.reads_points else ()))
 
 
 def is_fitted(batch: pa.RecordBatch) -> NDArray[np.bool_]:
@@ -26,10 +27,17 @@ def is_fitted(batch: pa.RecordBatch) -> NDArray[np.bool_]:
     return np.asarray(pc.equal(batch.column("status"), "ok").to_numpy(zero_copy_only=False), np.bool_)
 
 
-def fitted_rows(batch: pa.RecordBatch, features: Sequence[str], feature_set: FeatureSet) -> FeatureRows:
-    """What a model of these features reads, of the rows that are fitted, in their order."""
+def fitted_rows(batch: pa.RecordBatch, model: PublishedModel) -> FeatureRows:
+    """What the model reads of the rows that are fitted, in their order."""
     fitted = batch.filter(pa.array(is_fitted(batch)))
-    values = np.stack([arrow.floats(fitted.column(name)) for name in features], axis=1)
+    values = np.stack([arrow.floats(fitted.column(name)) for name in model.features], axis=1)
     time, mean, sd = (arrow.matrix_in(fitted.column(name)).astype(np.float64) for name in _GRID)
-    bands = (fitted.num_rows, len(feature_set.bands), time.shape[1])
-    return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands))
+    bands = (fitted.num_rows, len(model.feature_set.bands), time.shape[1])
+    points = points_matrix(fitted.column(POINTS)) if model.reads_points else None
+    return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands), points)
+
+
+def points_matrix(column: arrow.Column) -> Float32Array:
+    """The column `points` of a features table as `points.as_matrix`, (B, 5 x 256)."""
+    data, offsets = arrow.bytes_in(column)
+    return as_matrix(data.view(MODEL_RECORD), offsets // MODEL_RECORD.itemsize)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,8 @@ LOWEST_LOG_SD, HIGHEST_LOG_SD = -6.0, 3.0  # of the model's own error, in units 
 
 
 class Thinning(nn.Module):
-    """Dropout that can also stand still: `kept` (D,), where it is set, multiplies the channels of every row and every time alike.
+    """Dropout that can also stand still: `kept`, where it is set, multiplies the channels: (D,) those of every row and every time alike, (B, D) a
+    row's own.
 
     One fixed set of channels is one draw of the network (Gal & Ghahramani 2016, arXiv:1512.05287), in which a row does not depend on its neighbours.
     """
@@ -52,6 +53,7 @@ class HybridNetwork(nn.Module, ABC, Generic[Curve]):
     A network adds how it reads a curve, `encoded`, and the three modules named here.
     """
 
+    shape: Any  # its sizes, see networks.py
     features: nn.Sequential
     classes: nn.Sequential
     thinning: Thinning

@@ -1,18 +1,21 @@
 """Feature rows to what networks read: scaled feature values, and the Gaussian process on its grid as channels.
 
-Nothing here depends on how bright an object is: features are scale-free, and the grid is divided by the object's own highest flux.
+Nothing here depends on how bright an object looks: features are scale-free, and the grid is divided by the object's own highest flux. How bright it is,
+absolutely, a network reads where the feature set knows the host's redshift.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeprubin_spark.kernels.feature_catalogue import FEATURES, Group
+from deeprubin_spark.kernels.feature_catalogue import FeatureSet, Group
 
-# What the shipped network reads. Not `limits` and `context`: the simulations it learns from have no upper limits, and their fields no sky.
+# What networks read. Not `limits` and `context`: the simulations it learns from have no upper limits, and their fields no sky.
 MODEL_GROUPS: tuple[Group, ...] = (
     "gp",
     "gp_peak",
@@ -26,12 +29,11 @@ MODEL_GROUPS: tuple[Group, ...] = (
     "pairs",
     "parametric",
     "period",
+    "host",
 )
 # How often a survey looked differs by field, and fields by class, in simulations: a network would learn the cadence instead of the sky.
 # Simulated curves hold no point below 5 sigma by construction, real alerts a few: those shares tell simulation from sky and nothing else.
 _TELL_THE_SURVEY = {
-    "n_g",
-    "n_r",
     "significant_fraction",
     "insignificant_fraction",
     "period_n_known",
@@ -40,11 +42,8 @@ _TELL_THE_SURVEY = {
     "period_n_cycles",
     "period_phase_gap",
 }
-MODEL_FEATURES: tuple[str, ...] = tuple(
-    f.name for f in FEATURES if f.group in MODEL_GROUPS and f.scale_free and f.name not in _TELL_THE_SURVEY
-)
+_WITHOUT_HOST = "host_photo_z"  # where it is not known, there is no host
 
-CHANNELS: tuple[str, ...] = ("mean_g", "mean_r", "sd_g", "sd_r", "time", "hidden")  # of the shipped network; W bands have 2 W + 2
 CLIP = 4.0  # of the scaled values: 27 spreads from the centre
 RANGE_QUANTILES = (0.005, 0.995)
 MAX_OUTSIDE_SHARE = 0.10  # [1] of the known features
@@ -59,18 +58,31 @@ FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 
 
+@cache
+def model_features(feature_set: FeatureSet) -> tuple[str, ...]:
+    """Names of the features of the set that networks read: no apparent flux, no upper limits, no place on the sky, no cadence."""
+    counts = {f"n_{band}" for band in feature_set.bands}
+    return tuple(
+        f.name
+        for f in feature_set.features
+        if f.group in MODEL_GROUPS and (f.scale_free or f.group == "host") and f.name not in _TELL_THE_SURVEY | counts
+    )
+
+
 @dataclass(frozen=True)
 class FeatureRows:
     """B rows of `features` with status ok, as arrays.
 
     values : (B, F) in the order of the model's features, NaN where NULL      grid_time : (B, T) [d]
-    grid_mean, grid_sd : (B, W, T) [nJy], bands by wavelength. ValueError where the shapes do not fit together.
+    grid_mean, grid_sd : (B, W, T) [nJy], bands by wavelength      points : (B, 5 x 256) of `points.as_matrix`, or None where no network reads them
+    ValueError where the shapes do not fit together.
     """
 
     values: NDArray[np.floating]
     grid_time: NDArray[np.floating]
     grid_mean: NDArray[np.floating]
     grid_sd: NDArray[np.floating]
+    points: Float32Array | None = None
 
     def __post_init__(self) -> None:
         n_rows, n_steps = self.grid_time.shape
@@ -86,7 +98,19 @@ class FeatureRows:
 
     def take(self, rows: NDArray[np.integer] | slice) -> FeatureRows:
         """The named rows, in that order."""
-        return FeatureRows(self.values[rows], self.grid_time[rows], self.grid_mean[rows], self.grid_sd[rows])
+        points = None if self.points is None else self.points[rows]
+        return FeatureRows(self.values[rows], self.grid_time[rows], self.grid_mean[rows], self.grid_sd[rows], points)
+
+    def padded(self, n_rows: int) -> FeatureRows:
+        """With rows of objects that were never seen, up to n_rows."""
+        more = n_rows - len(self)
+
+        def longer(array: NDArray[np.floating], fill: float) -> NDArray[np.floating]:
+            return np.concatenate([array, np.full((more, *array.shape[1:]), fill, array.dtype)])
+
+        points = None if self.points is None else longer(self.points, np.nan).astype(np.float32)
+        time, mean, sd = (longer(array, 0.0) for array in (self.grid_time, self.grid_mean, self.grid_sd))
+        return FeatureRows(longer(self.values, np.nan), time, mean, sd, points)
 
 
 @dataclass(frozen=True)
@@ -94,29 +118,35 @@ class FeatureScaler:
     """What the training fold says about each feature: (F,) float64 each.
 
     centre, spread : median and interquartile range / 1.349      lowest, highest : the quantiles RANGE_QUANTILES
+    missing : what stands for a value that is not known, already scaled
     """
 
     centre: FloatArray
     spread: FloatArray
     lowest: FloatArray
     highest: FloatArray
+    missing: FloatArray
 
     @classmethod
-    def fit(cls, values: NDArray[np.floating]) -> FeatureScaler:
-        """From the training fold's values (N, F), NaN where missing. A feature never seen, or always the same, gets a spread of 1."""
+    def fit(cls, values: NDArray[np.floating], names: Sequence[str]) -> FeatureScaler:
+        """From the training fold's values (N, F), NaN where missing, of the features `names` (F). A feature never seen, or always the same, gets a
+        spread of 1.
+
+        A missing value is put at the centre, as if nothing were special; the redshift of an object without host at the lowest end, as if it were here.
+        """
         known = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
         never = np.isnan(known).all(axis=0)
         known[:, never] = 0.0
         low, q25, centre, q75, high = np.nanquantile(known, [RANGE_QUANTILES[0], 0.25, 0.5, 0.75, RANGE_QUANTILES[1]], axis=0)
         spread = (q75 - q25) / 1.349
         spread = np.where(spread > 0.0, spread, (high - low) / 5.15)
-        return cls(centre, np.where(spread > 0.0, spread, 1.0), np.where(never, -np.inf, low), np.where(never, np.inf, high))
+        missing = np.where(np.array(names) == _WITHOUT_HOST, -CLIP, 0.0)
+        return cls(centre, np.where(spread > 0.0, spread, 1.0), np.where(never, -np.inf, low), np.where(never, np.inf, high), missing)
 
     def scaled(self, values: NDArray[np.floating]) -> Float32Array:
-        """asinh((x - centre) / spread), clipped to +-CLIP; missing values at the centre, 0.  (B, F) to (B, F) float32."""
-        spreads = (np.asarray(values, np.float64) - self.centre) / self.spread
-        filled = np.where(np.isnan(spreads), 0.0, spreads)
-        return np.clip(np.arcsinh(filled), -CLIP, CLIP).astype(np.float32)
+        """asinh((x - centre) / spread), clipped to +-CLIP; `missing` where not known.  (B, F) to (B, F) float32."""
+        raised = np.arcsinh((np.asarray(values, np.float64) - self.centre) / self.spread)
+        return np.where(np.isnan(raised), self.missing, np.clip(raised, -CLIP, CLIP)).astype(np.float32)
 
     def outside_share(self, values: NDArray[np.floating]) -> FloatArray:
         """Share of an object's known features that lie outside the training fold's quantiles RANGE_QUANTILES.  (B, F) to (B,) [1]."""

@@ -54,9 +54,12 @@ class LastLayerLaplace:
 
     def draws(self, hidden: NDArray[np.floating], *, n_draws: int = 30, seed: int = 0) -> FloatArray:
         """Probabilities (K, B, C) by drawn weights, the same for all rows.  hidden : (B, H)"""
+        return softmax(_with_one(hidden) @ self.drawn(n_draws, seed).transpose(0, 2, 1))
+
+    def drawn(self, n_draws: int, seed: int) -> FloatArray:
+        """Weights and bias (K, C, H + 1)."""
         normal = np.random.default_rng(seed).standard_normal((n_draws, len(self.factor)))
-        weights = self.weights + (normal @ self.factor.T).reshape(n_draws, *self.weights.shape)
-        return softmax(_with_one(hidden) @ weights.transpose(0, 2, 1))
+        return self.weights + (normal @ self.factor.T).reshape(n_draws, *self.weights.shape)
 
     def probit(self, hidden: NDArray[np.floating]) -> FloatArray:
         """Probabilities (B, C) without drawing, from mean and variance of each difference of logits (Lu, Ie & Sha 2020, arXiv:2006.07584).

@@ -1,7 +1,7 @@
 """A published model: a directory with a manifest and safetensors files, no pickle, and all that scoring asks of it.
 
 manifest.json        what it is: version, contract, features, classes, training data, metrics, temperature, and the SHA-256 of every other file
-network.safetensors  weights        inputs.safetensors  scaling of the features, noise patterns        forest.safetensors  isolation forest
+network.safetensors  weights, draws of the last layer's    inputs.safetensors  scaling of features, noise pattern    forest.safetensors  isolation forest
 
 A `PublishedModel` holds the files' bytes, so it travels to Python workers whole, and a worker builds its network once, however many tasks it runs.
 """
@@ -29,18 +29,22 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from deeprubin_spark.errors import ModelError
+from deeprubin_spark.kernels.feature_catalogue import FEATURE_SETS, FeatureSet
+from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import AnomalyForest, Arrays
-from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, MODEL_FEATURES, FeatureRows, FeatureScaler, Float32Array, channels, redrawn
-from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.models.hybrid import HybridNetwork
+from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, FeatureRows, FeatureScaler, Float32Array, model_features
+from deeprubin_spark.models.networks import SHAPES, curves_with, kind_of, network_of, reads_points
 from deeprubin_spark.models.uncertainty import Prediction, of_draws, softmax
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # not there in Python 3.10
 
-FORMAT = 2  # of the directory
+FORMAT = 3  # of the directory
 MANIFEST = "manifest.json"
-N_DRAWS = 2  # along a noise pattern and against it: what they differ by in first order cancels in their mean
+N_DRAWS = 8  # of the last layer's weights
+_LAST = "last_layers"
 _BLOCK = 128  # rows computed together, always: sums in another order would give another last digit
 
 FloatArray = NDArray[np.float64]
@@ -49,13 +53,19 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True)
 class Parts:
-    """What training makes and a published directory holds. `patterns`: (K, 2, T), see `inputs.noise_patterns`."""
+    """What training makes and a published directory holds.
 
-    network: LightCurveTcn
+    pattern : see `curves.Curves`      last_layers : (`N_DRAWS`, C, H + 1) float32, weights and bias
+    of the network's last layer as its training objects leave them open, see `laplace.LastLayerLaplace.drawn`
+    """
+
+    feature_set: FeatureSet
+    network: HybridNetwork[Any]
     scaler: FeatureScaler
     forest: AnomalyForest
-    patterns: Float32Array
-    temperature: float
+    pattern: Float32Array
+    last_layers: Float32Array
+    calibration: Calibration
 
 
 class PublishedModel:
@@ -65,23 +75,28 @@ class PublishedModel:
         """ModelError where the files are not what the manifest says."""
         self.files = dict(files)
         self.manifest = _manifest(files)
+        self.parts = _parts(files, self.manifest)
+        self._curves = curves_with(self.parts.network.shape, self.parts.pattern)
         self.version: str = self.manifest["version"]
+        self.feature_set: FeatureSet = self.parts.feature_set
         self.features: tuple[str, ...] = tuple(self.manifest["features"])
         self.classes: tuple[str, ...] = tuple(self.manifest["classes"])
-        self.parts = _parts(files, self.manifest)
         torch.set_num_threads(1)  # kernels are single-threaded: the cores belong to Spark's tasks
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _in_this_process, (tuple(sorted(self.files.items())),)
 
-    def predict(self, rows: FeatureRows) -> Prediction:
-        """Class probabilities, the mean over two redrawings of the light curve within its errors, opposite to each other.
+    @property
+    def reads_points(self) -> bool:
+        """Whether rows must have their points."""
+        return reads_points(self.manifest["network"]["kind"])
 
-        Every object is redrawn along the same noise pattern, so its probabilities never depend on where it stands. rows: status ok.
+    def predict(self, rows: FeatureRows) -> Prediction:
+        """Class probabilities, the mean over redrawings of the light curve within its errors and over draws of the last layer's weights.
+
+        What the weights disagree about is epistemic; the rest, errors of measurement included, is aleatoric. rows: status ok.
         """
-        made = [self._predict_block(rows.take(slice(start, start + _BLOCK))) for start in range(0, len(rows), _BLOCK)]
-        draws = np.concatenate([np.zeros((N_DRAWS, 0, len(self.classes))), *made], axis=1)
-        return of_draws(draws)
+        return of_draws(softmax(self.logits(rows) / self.parts.calibration.temperature).mean(axis=1))
 
     def outside_training_range(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Whether more than a tenth of an object's known features lie outside the central 99 % of the training fold.  (B, F) to (B,)."""
@@ -92,56 +107,58 @@ class PublishedModel:
         return self.parts.forest.score(values)
 
     def logits(self, rows: FeatureRows) -> FloatArray:
-        """The network's raw output (B, C) for the light curves as they are: what a temperature is fitted to."""
-        blocks = [rows.take(slice(start, start + _BLOCK)) for start in range(0, len(rows), _BLOCK)]
-        made = [self._forward(channels(block), self.parts.scaler.scaled(block.values)) for block in blocks]
-        return np.concatenate([np.zeros((0, len(self.classes))), *made])
+        """(K, 2, B, C) by K drawn last layers, for the light curves moved within their errors along a noise pattern and against it.
 
-    def _predict_block(self, rows: FeatureRows) -> FloatArray:
-        """(K, B, C) probabilities of up to _BLOCK rows."""
-        made, features = channels(rows), self.parts.scaler.scaled(rows.values)
-        pattern = self.parts.patterns[0]
-        logits = np.stack([self._forward(redrawn(made, either, 1.0), features) for either in (pattern, -pattern)])
-        return softmax(logits / self.parts.temperature)
+        Opposite to each other, so that what they differ by in first order cancels in their mean; and along the same pattern for every object, so its
+        answer never depends on where it stands.
+        """
+        made = [self._logits_of_block(rows.take(slice(start, start + _BLOCK))) for start in range(0, len(rows), _BLOCK)]
+        return np.concatenate([np.zeros((N_DRAWS, 2, 0, len(self.classes))), *made], axis=2)
 
-    def _forward(self, made: Float32Array, features: Float32Array) -> FloatArray:
-        """Logits (B, C) of up to _BLOCK rows, computed as a full block."""
-        n_rows = len(made)
-        padding = _BLOCK - n_rows
-        full_channels = np.concatenate([made, np.zeros((padding, *made.shape[1:]), np.float32)])
-        full_features = np.concatenate([features, np.zeros((padding, features.shape[1]), np.float32)])
+    def _logits_of_block(self, rows: FeatureRows) -> FloatArray:
+        """Of up to _BLOCK rows, computed as a full block."""
+        n_rows, parts = len(rows), self.parts
+        full = rows.padded(_BLOCK)
+        features, last = torch.from_numpy(parts.scaler.scaled(full.values)), torch.from_numpy(parts.last_layers)
         with torch.inference_mode():
-            logits, _, _ = self.parts.network(torch.from_numpy(full_channels), torch.from_numpy(full_features))
-        return logits[:n_rows].double().numpy()
+            branch = parts.network.features(features)
+            summaries = [parts.network.encoded(curve)[0] for curve in self._curves.drawn(full)]
+            hidden = [parts.network.last_hidden(torch.cat([summary, branch], dim=1)) for summary in summaries]
+            logits = torch.stack(hidden) @ last[:, None, :, :-1].transpose(2, 3) + last[:, None, None, :, -1]
+        return logits[:, :, :n_rows].double().numpy()
 
 
 def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
-    """The model made of `parts`, in memory. Its version is tcn-<feature set>-<hash of the weights>: the same training gives the same version.
+    """The model made of `parts`, in memory. Its version is <network>-<feature set>-<hash of the weights>: the same training gives the same version.
 
-    manifest: contract_version, feature_set and whatever else is to be told; version, features, classes, sizes and hashes are added.
+    manifest: contract_version and whatever else is to be told; version, feature set, features, classes, sizes and hashes are added.
     """
-    scaler = parts.scaler
+    scaler, feature_set, kind = parts.scaler, parts.feature_set, kind_of(parts.network.shape)
     arrays: Arrays = {
         "centre": scaler.centre,
         "spread": scaler.spread,
         "lowest": scaler.lowest,
         "highest": scaler.highest,
-        "patterns": parts.patterns[:1],
+        "missing": scaler.missing,
+        "pattern": parts.pattern,
     }
+    weights = {name: tensor.contiguous() for name, tensor in parts.network.state_dict().items()}
     files = {
-        "network.safetensors": save_tensors({name: tensor.contiguous() for name, tensor in parts.network.state_dict().items()}),
+        "network.safetensors": save_tensors({**weights, _LAST: torch.from_numpy(parts.last_layers)}),
         "inputs.safetensors": _array_bytes(arrays),
         "forest.safetensors": _array_bytes(parts.forest.arrays()),
     }
+    calibration = parts.calibration.as_dict()
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     told = {
         **manifest,
         "format": FORMAT,
-        "version": f"tcn-{manifest.get('feature_set', '')}-{hashlib.sha256(json.dumps([hashes, parts.temperature]).encode()).hexdigest()[:8]}",
-        "features": list(MODEL_FEATURES),
+        "version": f"{kind}-{feature_set.name}-{hashlib.sha256(json.dumps([hashes, calibration]).encode()).hexdigest()[:8]}",
+        "feature_set": feature_set.name,
+        "features": list(model_features(feature_set)),
         "classes": list(CLASS_NAMES),
-        "network": {"kind": "tcn", **parts.network.shape.as_dict()},
-        "calibration": {"temperature": parts.temperature},
+        "network": {"kind": kind, **parts.network.shape.as_dict()},
+        "calibration": calibration,
         "range_rule": f"outside where more than {MAX_OUTSIDE_SHARE:.0%} of the known features lie outside the training fold's 0.5 % and 99.5 % quantiles",
         "files": hashes,
     }
@@ -156,26 +173,28 @@ def save(root: Path, manifest: Mapping[str, Any], parts: Parts) -> PublishedMode
     return model
 
 
-def load(directory: Path | Traversable, *, contract_version: int, feature_set: str) -> PublishedModel:
-    """The model in `directory`. ModelError (exit 69) where it is missing, damaged, or made for another contract, feature set or taxonomy."""
+def load(directory: Path | Traversable, contracts: Mapping[str, int]) -> PublishedModel:
+    """The model in `directory`. ModelError (exit 69) where it is missing, damaged, or made for another contract, feature set or taxonomy.
+
+    contracts : names of the feature sets it may be of -> version of their table's contract
+    """
     if not directory.joinpath(MANIFEST).is_file():
         raise ModelError(
             f"{directory}: expected a published model, found no {MANIFEST}; train one, or set scoring.models_path and scoring.model"
         )
     manifest = _parsed(directory.joinpath(MANIFEST).read_bytes(), str(directory))
+    given = str(manifest.get("feature_set"))
+    if given not in contracts:
+        raise _of_another_contract(directory, "feature_set", " or ".join(contracts), given)
     expected = {
         "format": FORMAT,
-        "contract_version": contract_version,
-        "feature_set": feature_set,
-        "features": list(MODEL_FEATURES),
+        "contract_version": contracts[given],
+        "features": list(model_features(FEATURE_SETS[given])),
         "classes": list(CLASS_NAMES),
     }
     for name, value in expected.items():
         if manifest.get(name) != value:
-            raise ModelError(
-                f"{directory}: made for another contract: {name} expected {_short(value)}, found {_short(manifest.get(name))}; train a version with this "
-                "release, or use the release that made it"
-            )
+            raise _of_another_contract(directory, name, value, manifest.get(name))
     names = [MANIFEST, *manifest.get("files", {})]
     missing = [name for name in names if not directory.joinpath(name).is_file()]
     if missing:
@@ -186,18 +205,29 @@ def load(directory: Path | Traversable, *, contract_version: int, feature_set: s
         raise ModelError(f"{directory}: {error}") from error
 
 
-def find(models_path: str, version: str = "") -> Path | Traversable:
-    """Directory of a version, or of the one published last. models_path: '' for the versions shipped in the package. ModelError if there is none."""
+def find(models_path: str, contracts: Mapping[str, int], version: str = "") -> Path | Traversable:
+    """Directory of a version, or of the one published last for one of the feature sets. ModelError if there is none.
+
+    models_path : '' for the versions shipped in the package      contracts : see `load`; they are not looked at where a version is asked for
+    """
     root: Path | Traversable = Path(models_path) if models_path else package_files("deeprubin_spark").joinpath("published")
     there = [entry for entry in root.iterdir() if entry.joinpath(MANIFEST).is_file()] if root.is_dir() else []
-    if version:
-        there = [entry for entry in there if entry.name == version]
+    told = {entry.name: _parsed(entry.joinpath(MANIFEST).read_bytes(), entry.name) for entry in there}
+    there = [e for e in there if e.name == version or (not version and told[e.name].get("feature_set") in contracts)]
     if not there:
-        wanted = f"model {version!r}" if version else "a published model"
+        wanted = f"model {version!r}" if version else f"a model of feature set {' or '.join(contracts)}"
         raise ModelError(
-            f"{root}: expected {wanted}, found none; train one with deeprubin-train, or set scoring.models_path and scoring.model"
+            f"{root}: expected {wanted}, found {', '.join(sorted(told)) or 'none'}; train one with deeprubin-train, or set scoring.models_path and "
+            "scoring.model"
         )
-    return max(there, key=lambda entry: (_parsed(entry.joinpath(MANIFEST).read_bytes(), entry.name).get("published_at", ""), entry.name))
+    return max(there, key=lambda entry: (told[entry.name].get("published_at", ""), entry.name))
+
+
+def _of_another_contract(directory: Path | Traversable, name: str, expected: object, found: object) -> ModelError:
+    return ModelError(
+        f"{directory}: made for another contract: {name} expected {_short(expected)}, found {_short(found)}; train a version with this release, or use "
+        "the release that made it"
+    )
 
 
 @functools.lru_cache(maxsize=2)
@@ -232,12 +262,15 @@ def _manifest(files: Files) -> dict[str, Any]:
 def _parts(files: Files, manifest: dict[str, Any]) -> Parts:
     try:
         sizes = {name: value for name, value in manifest["network"].items() if name != "kind"}
-        network = LightCurveTcn(TcnShape(**sizes))
-        network.load_state_dict(load_tensors(files["network.safetensors"]))
+        network = network_of(SHAPES[manifest["network"]["kind"]](**sizes))
+        tensors = load_tensors(files["network.safetensors"])
+        last_layers = tensors.pop(_LAST).numpy()
+        network.load_state_dict(tensors)
         inputs = load_arrays(files["inputs.safetensors"])
-        scaler = FeatureScaler(*(np.asarray(inputs[name], np.float64) for name in ("centre", "spread", "lowest", "highest")))
+        scaler = FeatureScaler(*(np.asarray(inputs[name], np.float64) for name in ("centre", "spread", "lowest", "highest", "missing")))
         forest = AnomalyForest.of(load_arrays(files["forest.safetensors"]))
-        return Parts(network.eval(), scaler, forest, inputs["patterns"], float(manifest["calibration"]["temperature"]))
+        feature_set = FEATURE_SETS[manifest["feature_set"]]
+        return Parts(feature_set, network.eval(), scaler, forest, inputs["pattern"], last_layers, Calibration.of(manifest["calibration"]))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the files do not make a model: {type(error).__name__}: {error}; train it anew") from error
 

@@ -2,7 +2,7 @@
 
 Bai, Kolter & Koltun 2018 (arXiv:1803.01271), with centred instead of causal convolutions: the whole grid is in the past. Two neighbouring grid
 steps are one step of the network. It is written as matrix products over (time, object, channel), which on a CPU take a small part of the time of
-`Conv1d`. Layer norm, not batch norm, and no dropout unless asked for: a row's output depends on that row alone, in training and in use.
+`Conv1d`. Layer norm, not batch norm: in use a row's output depends on that row alone.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class TcnShape:
     n_classes: int
     width: int = 16
     blocks: int = 4
-    hidden: int = 64
+    hidden: int = 128
     n_bands: int = 2
-    dropout: float = 0.0
+    dropout: float = 0.5
 
     def as_dict(self) -> dict[str, float]:
         """For the manifest."""

@@ -75,11 +75,26 @@ class Rule(NamedTuple):
     feature_set: FeatureSet
     measured: tuple[int, ...]
 
+    @property
+    def contract(self) -> dict[str, int]:
+        """What a model that reads these features must have been made for: name of the feature set -> version of the table."""
+        return {self.feature_set.name: self.table.version}
+
 
 # An archive of alerts tells of forced photometry only in part; a survey that measures every visit tells faint fluxes by it.
 _OF_ALERTS = Rule(FEATURES, ZTF_GR, (DETECTION,))
 _OF_VISITS = Rule(FEATURES_LSST, LSST_UGRIZY, (DETECTION, FORCED))
-SIX_BAND_SURVEYS = ("lsst", "plasticc", "spcc", "elasticc", "sdss_labelled", "external_lsst")  # or some of the six
+SIX_BAND_SURVEYS = (  # or some of the six
+    "lsst",
+    "plasticc",
+    "spcc",
+    "spcc_inductive",
+    "spcc_transductive",
+    "elasticc",
+    "sdss_labelled",
+    "external_lsst",
+)
+RULES = (_OF_ALERTS, _OF_VISITS)
 
 
 def rule_of(survey: str) -> Rule:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from deeprubin_spark import arrow
 from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.errors import ContractError
-from deeprubin_spark.kernels.measurements import KINDS, NO_SOURCE
+from deeprubin_spark.kernels.measurements import KINDS, MODEL_RECORD, NO_SOURCE
 from deeprubin_spark.schemas.contract import Column
 
 # A missing number is NaN, a missing id NO_SOURCE. band, kind: positions in BAND_NAMES and KINDS. known_night: days since 1970.
@@ -35,10 +35,6 @@ RECORD = np.dtype(
         ("band", "i1"),
         ("kind", "i1"),
     ]
-)
-# Of `features`: what models read of a point.
-MODEL_RECORD = np.dtype(
-    [("mjd", "<f8"), ("flux_njy", "<f4"), ("flux_err_njy", "<f4"), ("limit_njy", "<f4"), ("band", "i1"), ("kind", "i1")]
 )
 _NAMES = tuple(MODEL_RECORD.fields or ())
 PACKED = Column("packed", "binary", doc="The points again, as the night's passes read them: records of 66 bytes, schemas/packed_points.py")

@@ -12,7 +12,7 @@ _KEY = (
 SCORES = Table(
     "scores",
     doc="Class probabilities of the objects that a night touched.",
-    version=1,
+    version=2,
     key=("survey", "object_id", "night", "model_version"),
     partition_by=("survey", "night"),
     columns=(
@@ -29,10 +29,25 @@ SCORES = Table(
         Column("p_stochastic", "float", unit="1", ucd="stat.probability", doc="Sum over the stochastic classes"),
         Column("p_periodic", "float", unit="1", ucd="stat.probability", doc="Sum over the periodic classes"),
         Column("probabilities", "map<string,float>", unit="1", doc="Probability of each class; they sum to 1"),
-        Column("aleatoric", "float", unit="nat", doc="Entropy expected if the photometry were redrawn within its errors"),
         Column(
-            "epistemic", "float", unit="nat", doc="Entropy of the mean minus mean entropy over those draws: what better data would settle"
+            "aleatoric",
+            "float",
+            unit="nat",
+            doc="Entropy that stays whatever the network's weights: classes that look alike, errors of measurement",
         ),
+        Column("epistemic", "float", unit="nat", doc="Mutual information between class and weights: what more training data could remove"),
+        Column(
+            "class_set",
+            "array<string>",
+            doc="Classes that cannot be excluded; holds the true one in 90 % of cases, on a sky like the training set",
+        ),
+        Column(
+            "calibration_bin",
+            "int",
+            unit="1",
+            doc="Bin of p_class, 1 the least sure; bins of equally many objects that did not train the network",
+        ),
+        Column("bin_accuracy", "float", unit="1", ucd="stat.probability", doc="Share of those objects in the bin whose class was right"),
         Column("n_detections", "int", unit="1", doc="Detections known on that night"),
     ),
     checks={"probability": "p_class IS NULL OR p_class BETWEEN 0 AND 1", "scored or why not": "(status = 'scored') = (reason IS NULL)"},

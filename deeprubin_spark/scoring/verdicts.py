@@ -12,11 +12,11 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
+from deeprubin_spark.models.feature_batches import columns_read, fitted_rows, is_fitted
 from deeprubin_spark.models.inputs import FeatureRows
 from deeprubin_spark.models.published import PublishedModel
 from deeprubin_spark.schemas import ANOMALIES, SCORES
 from deeprubin_spark.schemas.contract import Column, Table
-from deeprubin_spark.schemas.features import GRID_BANDS, GRID_COLUMNS
 from deeprubin_spark.schemas.taxonomy import BRANCHES, branch_of
 from deeprubin_spark.scoring import gates
 from deeprubin_spark.settings import ScoringSettings
@@ -44,7 +44,7 @@ _VERDICT = Table(
 
 def verdicts(model: PublishedModel, settings: ScoringSettings) -> Callable[[DataFrame], DataFrame]:
     """`features` rows to one verdict each; `scores` and `anomalies` below take their columns from it."""
-    wanted = dict.fromkeys((*_CARRIED, *_GATED, *GRID_COLUMNS, *model.features))
+    wanted = dict.fromkeys((*_CARRIED, *_GATED, *columns_read(model)))
 
     def transform(features: DataFrame) -> DataFrame:
         return features.select(*wanted).mapInArrow(_judge(model, settings), _VERDICT.spark_schema())
@@ -79,7 +79,7 @@ def _judge(model: PublishedModel, settings: ScoringSettings) -> Callable[[Iterab
             columns = {name: batch.column(name) for name in _CARRIED}
             columns["model_version"] = pa.array([model.version] * batch.num_rows, pa.string())
             facts = _facts(batch)
-            rows = _fitted_rows(batch, model.features, facts.is_fitted)
+            rows = fitted_rows(batch, model)
             columns |= _score_columns(batch, facts, rows, model, settings)
             columns |= _anomaly_columns(facts, rows, model, settings)
             yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
@@ -90,22 +90,12 @@ def _judge(model: PublishedModel, settings: ScoringSettings) -> Callable[[Iterab
 def _facts(batch: pa.RecordBatch) -> gates.ObjectFacts:
     has_name = pc.is_valid(batch.column("ss_name")).to_numpy(zero_copy_only=False)
     return gates.ObjectFacts(
-        is_fitted=np.asarray(pc.equal(batch.column("status"), "ok").to_numpy(zero_copy_only=False), bool),
+        is_fitted=is_fitted(batch),
         n_detections=arrow.floats(batch.column("n_detections")),
         rb=arrow.floats(batch.column("rb_max")),
         drb=arrow.floats(batch.column("drb_max")),
         asteroid_distance=np.where(has_name, arrow.floats(batch.column("ss_distance")), np.nan),
     )
-
-
-def _fitted_rows(batch: pa.RecordBatch, features: tuple[str, ...], is_fitted: NDArray[np.bool_]) -> FeatureRows:
-    """What the model reads, of the rows with features, in their order."""
-    fitted = batch.filter(pa.array(is_fitted))
-    n_rows = fitted.num_rows
-    values = np.stack([arrow.floats(fitted.column(name)) for name in features], axis=1)
-    time, mean, sd = (arrow.matrix_in(fitted.column(name)).astype(np.float64) for name in GRID_COLUMNS)
-    bands = (n_rows, len(GRID_BANDS), time.shape[1])
-    return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands))
 
 
 def _score_columns(
@@ -132,10 +122,24 @@ def _score_columns(
         "probabilities": _probability_maps(made.probabilities, model.classes, passes),
         "aleatoric": _spread(pa.array(made.aleatoric, pa.float32()), passes),
         "epistemic": _spread(pa.array(made.epistemic, pa.float32()), passes),
+        **_calibrated_columns(made.probabilities, model, passes),
     }
     for i, branch in enumerate(BRANCHES):
         columns[f"p_{branch.lower()}"] = _spread(pa.array(made.probabilities[:, branches == i].sum(axis=1), pa.float32()), passes)
     return columns
+
+
+def _calibrated_columns(probabilities: NDArray[np.float64], model: PublishedModel, passes: NDArray[np.bool_]) -> dict[str, pa.Array]:
+    """What the model's calibration says of the passing objects' probabilities (B, C)."""
+    calibration = model.parts.calibration
+    sets, bins = calibration.sets(probabilities), calibration.bins(probabilities)
+    names = pa.array(model.classes, pa.string()).take(pa.array(np.nonzero(sets)[1]))
+    offsets = np.concatenate(([0], np.cumsum(sets.sum(axis=1))))
+    return {
+        "class_set": _spread(arrow.lists(names, offsets), passes),
+        "calibration_bin": _spread(pa.array(bins + 1, pa.int32()), passes),
+        "bin_accuracy": _spread(pa.array(calibration.bin_accuracy[bins], pa.float32()), passes),
+    }
 
 
 def _anomaly_columns(facts: gates.ObjectFacts, rows: FeatureRows, model: PublishedModel, settings: ScoringSettings) -> dict[str, pa.Array]:

@@ -8,12 +8,14 @@ A fit whose predictions are there, of the same data and model, is not made again
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +24,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from deeprubin_spark.models.baseline import BASELINES
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+from deeprubin_spark.training import augmented, fits
+from deeprubin_spark.training.code_version import commit
 from deeprubin_spark.training.export import write_last
+from deeprubin_spark.training.fits import FITS, Work
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.protocols import Protocol, Split
 
-MODELS = tuple(BASELINES)
+MIXES: Mapping[str, tuple[str, ...]] = {"blend": ("boosted_trees", "tcn")}  # means of what others give
+MODELS = (*FITS, *MIXES)
+BASELINE = "boosted_trees"  # what a network must beat, object by object
 N_SAMPLES = 300
 _KEY = b"deeprubin.fit"
 
+_COLUMNS = tuple(f"p_{name}" for name in CLASS_NAMES)
+
 FloatArray = NDArray[np.float64]
+PerSeed = list[tuple[NDArray[np.int64], FloatArray]]
+Groups = dict[str, PerSeed]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One benchmark with one model: its set's name and protocol, the model's name, the objects and which of them have a spectrum (N,), where to write."""
+    """One benchmark with one model: its set's name and protocol, the model's name, the objects and which of them have a spectrum (N,), where to write.
+
+    copies : of training objects, by survey of copies      settings : given in place of the defaults, as 'section.key=value'
+    """
 
     set_name: str
     protocol: Protocol
@@ -45,44 +58,75 @@ class Task:
     objects: Labelled
     spectroscopic: NDArray[np.bool_]
     directory: Path
+    copies: Mapping[str, Labelled] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+
+    def command(self, seeds: Sequence[int]) -> str:
+        """What makes this result again, without the places of one machine."""
+        given = "".join(f" --set {one}" for one in self.settings)
+        return f"deeprubin-benchmark --set {self.set_name} --data PATH --out DIR --models {self.model} --seeds {max(seeds)}{given}"
 
     def key(self, seed: int, split: Split) -> str:
         """What a fit depends on."""
-        return json.dumps([self.set_name, self.model, seed, split.name, self.objects.sha256])
+        rows = hashlib.sha256(split.train.tobytes() + split.test.tobytes()).hexdigest()
+        depends = [self.set_name, self.model, fits.VERSION, seed, split.name, self.objects.sha256, rows]
+        return json.dumps([*depends, augmented.VERSION, self.copies[split.copies].sha256] if split.copies else depends)
 
 
 def run_benchmark(task: Task, seeds: Sequence[int]) -> dict[str, Any]:
     """All fits of all seeds, then the result, which is also written. Progress goes to standard error."""
-    groups: dict[str, list[tuple[NDArray[np.int64], FloatArray]]] = {}
-    seconds = 0.0
-    for seed in seeds:
-        for group, splits in task.protocol.splits(task.objects.target, task.spectroscopic, seed).items():
-            begin = time.perf_counter()
-            made = [_predictions(task, split, seed) for split in splits]
-            seconds += time.perf_counter() - begin
-            rows = np.concatenate([split.test for split in splits])
-            groups.setdefault(group, []).append((rows, np.concatenate(made)))
+    begin = time.perf_counter()
+    groups = _groups(task, seeds)
+    seconds = time.perf_counter() - begin
+    baseline = replace(task, model=BASELINE)
+    is_compared = task.model != BASELINE and _is_done(baseline, seeds)
     found = {
         "set": task.set_name,
+        "command": task.command(seeds),
+        "commit": commit(),
         "model": task.model,
         "seeds": list(seeds),
         "with_redshift": task.protocol.with_redshift,
         "published": task.protocol.published,
         "data_sha256": task.objects.sha256,
+        "copies": {name: {"rows": len(of.target), "data_sha256": of.sha256} for name, of in task.copies.items()},
         "objects": len(task.objects.target),
         "features": len(task.objects.names),
         "seconds": round(seconds, 1),
         "scores": {group: summary(task, per_seed) for group, per_seed in groups.items()},
+        "against": {BASELINE: _differences(task, groups, _groups(baseline, seeds))} if is_compared else {},
     }
     write_last(task.directory / f"{task.set_name}-{task.model}.json", json.dumps(found, indent=1) + "\n")
     return found
 
 
-def summary(task: Task, per_seed: Sequence[tuple[NDArray[np.int64], FloatArray]]) -> dict[str, Any]:
+def summary(task: Task, per_seed: PerSeed) -> dict[str, Any]:
     """Of each score its mean over seeds, standard deviation between them, and 95 % interval over samples of the objects with replacement.
 
     per_seed : (judged rows, their probabilities) of each seed. An object that a sample has twice counts twice in every seed.
     """
+    of_seeds, samples = _sampled(task, per_seed)
+    found: dict[str, Any] = {"judged": len(per_seed[0][0])}
+    for name, values in of_seeds.items():
+        spread = round(float(np.std(values, ddof=1)), 5) if len(values) > 1 else None
+        found[name] = {"mean": round(float(np.mean(values)), 5), "sd_of_seeds": spread, **_interval(samples[name])}
+    return found
+
+
+def _differences(task: Task, groups: Groups, others: Groups) -> dict[str, Any]:
+    """Of each group's scores the mean less that of another model, with the 95 % interval over the same samples of objects for both."""
+    found: dict[str, Any] = {}
+    for group, per_seed in groups.items():
+        (ours, samples), (theirs, of_theirs) = _sampled(task, per_seed), _sampled(task, others[group])
+        found[group] = {
+            name: {"mean": round(float(np.mean(ours[name]) - np.mean(theirs[name])), 5), **_interval(samples[name] - of_theirs[name])}
+            for name in ours
+        }
+    return found
+
+
+def _sampled(task: Task, per_seed: PerSeed) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Each score of each seed (S,), and its mean over seeds in each sample of the objects (N_SAMPLES,): the same samples for every model."""
     target = task.objects.target
     values = [task.protocol.scores(p, target[rows]) for rows, p in per_seed]
     rng = np.random.default_rng(0)
@@ -92,44 +136,83 @@ def summary(task: Task, per_seed: Sequence[tuple[NDArray[np.int64], FloatArray]]
         drawn = [np.repeat(np.arange(len(rows)), times[rows]) for rows, _ in per_seed]
         of_seeds = [task.protocol.scores(p[chosen], target[rows][chosen]) for (rows, p), chosen in zip(per_seed, drawn, strict=True)]
         samples.append({name: np.mean([one[name] for one in of_seeds]) for name in values[0]})
-    found: dict[str, Any] = {"judged": len(per_seed[0][0])}
-    for name in values[0]:
-        low, high = np.quantile([sample[name] for sample in samples], [0.025, 0.975])
-        of_seeds_alone = [one[name] for one in values]
-        found[name] = {
-            "mean": round(float(np.mean(of_seeds_alone)), 5),
-            "sd_of_seeds": round(float(np.std(of_seeds_alone, ddof=1)), 5) if len(values) > 1 else None,
-            "low": round(float(low), 5),
-            "high": round(float(high), 5),
-        }
-    return found
+    return (
+        {name: np.array([one[name] for one in values]) for name in values[0]},
+        {name: np.array([one[name] for one in samples]) for name in values[0]},
+    )
+
+
+def _interval(samples: FloatArray) -> dict[str, float]:
+    low, high = np.quantile(samples, [0.025, 0.975])
+    return {"low": round(float(low), 5), "high": round(float(high), 5)}
+
+
+def _groups(task: Task, seeds: Sequence[int]) -> Groups:
+    """Of each group the judged rows and their probabilities by seed."""
+    groups: Groups = {}
+    for seed in seeds:
+        for group, splits in task.protocol.splits(task.objects.target, task.spectroscopic, seed).items():
+            made = [_predictions(task, split, seed) for split in splits]
+            groups.setdefault(group, []).append((np.concatenate([split.test for split in splits]), np.concatenate(made)))
+    return groups
+
+
+def _is_done(task: Task, seeds: Sequence[int]) -> bool:
+    """Whether every fit of the model is there."""
+    return all(
+        _kept(task, split, seed) is not None
+        for seed in seeds
+        for splits in task.protocol.splits(task.objects.target, task.spectroscopic, seed).values()
+        for split in splits
+    )
+
+
+def _place(task: Task, split: Split, seed: int) -> Path:
+    return task.directory / task.set_name / task.model / f"seed-{seed}" / f"{split.name}.parquet"
+
+
+def _kept(task: Task, split: Split, seed: int) -> FloatArray | None:
+    """Probabilities of the judged rows (M, C) that an earlier run left of the same fit."""
+    place = _place(task, split, seed)
+    if not place.is_file() or (pq.read_schema(place).metadata or {}).get(_KEY) != task.key(seed, split).encode():
+        return None
+    table = pq.read_table(place, columns=list(_COLUMNS))
+    return np.column_stack([column.to_numpy() for column in table.columns])
 
 
 def _predictions(task: Task, split: Split, seed: int) -> FloatArray:
     """Probabilities of the judged rows (M, C), from the file if they are there."""
-    place = task.directory / task.set_name / task.model / f"seed-{seed}" / f"{split.name}.parquet"
-    key = task.key(seed, split).encode()
-    columns = [f"p_{name}" for name in CLASS_NAMES]
-    if place.is_file() and (pq.read_schema(place).metadata or {}).get(_KEY) == key:
-        table = pq.read_table(place, columns=columns)
-        return np.column_stack([column.to_numpy() for column in table.columns])
+    kept = _kept(task, split, seed)
+    if kept is not None:
+        return kept
+    place = _place(task, split, seed)
     begin = time.perf_counter()
-    values, target = task.objects.values, task.objects.target
-    weight = task.protocol.weight(np.bincount(target[split.train], minlength=len(CLASS_NAMES)).astype(np.float64))
-    weight = weight / weight[target[split.train]].mean()
-    fit = BASELINES[task.model]
-    made = fit(values[split.train], target[split.train], weight[target[split.train]], values[split.test], len(CLASS_NAMES), seed)
+    made = _made(task, split, seed, place)
     table = pa.table(
         {
             "object_id": task.objects.object_id[split.test],
-            **dict(zip(columns, made.T, strict=True)),
-            "truth": np.array(CLASS_NAMES)[target[split.test]],
+            **dict(zip(_COLUMNS, made.T, strict=True)),
+            "truth": np.array(CLASS_NAMES)[task.objects.target[split.test]],
         }
     )
-    _write_table(place, table.replace_schema_metadata({_KEY: key}))
+    _write_table(place, table.replace_schema_metadata({_KEY: task.key(seed, split).encode()}))
     seconds = time.perf_counter() - begin
     print(f"  {task.set_name} {task.model} seed {seed} {split.name}: {len(split.train):,} objects train, {seconds:.0f} s", file=sys.stderr)
     return made
+
+
+def _made(task: Task, split: Split, seed: int, place: Path) -> FloatArray:
+    """Probabilities of the judged rows by a fit, or as the mean of other models'."""
+    if task.model in MIXES:
+        return np.asarray(np.mean([_predictions(replace(task, model=name), split, seed) for name in MIXES[task.model]], axis=0))
+    train = augmented.training_set(task.objects, split, task.copies.get(split.copies))
+    of_class = task.protocol.weight(np.bincount(train.target, minlength=len(CLASS_NAMES)).astype(np.float64))
+    weight = of_class / of_class[train.target].mean()
+    unfinished = place.with_name(f"{split.name}-{hashlib.sha256(task.key(seed, split).encode()).hexdigest()[:8]}")
+    work = Work(train, task.objects.take(split.test), weight, seed, unfinished)
+    made = augmented.fit_of(task.model, split)(work)
+    shutil.rmtree(work.place, ignore_errors=True)
+    return augmented.with_their_shares(made, work, split)
 
 
 def _write_table(place: Path, table: pa.Table) -> None:

@@ -75,6 +75,14 @@ class Checkpoints:
         losses = json.loads((places[-1] / "state.json").read_text())["losses"]
         return State((places[-1] / "network.safetensors").read_bytes(), (places[-1] / "optimizer.safetensors").read_bytes(), tuple(losses))
 
+    def losses(self) -> tuple[float, ...]:
+        """Of the epochs done. Another process may remove the place while it is read: then none."""
+        places = self._places()
+        try:
+            return tuple(json.loads((places[-1] / "state.json").read_text())["losses"]) if places else ()
+        except FileNotFoundError:
+            return ()
+
     def epochs_done(self) -> int:
         """[1] Epochs that need not be trained again."""
         places = self._places()

@@ -1,4 +1,4 @@
-"""The same loop in several processes at once: one Horovod rank under each of `processes` Spark tasks."""
+"""The same loop in several processes at once: one rank under each of `processes` Spark tasks, joined by Horovod or by torch.distributed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import TypeVar
 from torch import Tensor
 
 from deeprubin_spark.errors import ConfigError, RetryableError
+from deeprubin_spark.settings import Launcher, TrainingSettings
 from deeprubin_spark.training.checkpoints import Checkpoints
-from deeprubin_spark.training.loop import Plan, Trained, train
+from deeprubin_spark.training.loop import Collective, Plan, Trained, train
+from deeprubin_spark.training.progress import told
 from deeprubin_spark.training.reader import Shards
 
 Value = TypeVar("Value")
@@ -38,36 +40,57 @@ class Ring:
         return received
 
 
-def train_rank(plan: Plan, shards: Shards, checkpoint_directory: str) -> Trained:
+def train_rank(plan: Plan, shards: Shards, checkpoint_directory: str, launcher: Launcher) -> Trained:
     """Runs in every rank. Only rank 0 reads and writes checkpoints."""
-    from deeprubin_spark.training import horovod_compat  # never in the driver of a night
-
-    ring = Ring(horovod_compat.collective())
-    if ring.size != plan.n_shards:
+    ranks = _joined(launcher)
+    if ranks.size != plan.n_shards:
         raise ConfigError(
-            f"training: the set was exported for {plan.n_shards} ranks, {ring.size} run; set training.processes to one of the two"
+            f"training: the set was exported for {plan.n_shards} ranks, {ranks.size} run; set training.processes to one of the two"
         )
     return train(
-        plan, ring, lambda epoch, shard: shards.epoch(epoch, shard, plan.batch_size, plan.seed), Checkpoints(Path(checkpoint_directory))
+        plan, ranks, lambda epoch, shard: shards.epoch(epoch, shard, plan.batch_size, plan.seed), Checkpoints(Path(checkpoint_directory))
     )
 
 
-def train_on_spark(plan: Plan, shards: Shards, checkpoint_directory: Path, *, start_timeout_s: int, restarts: int) -> Trained:
+def train_on_spark(plan: Plan, shards: Shards, checkpoint_directory: Path, settings: TrainingSettings) -> Trained:
     """Train with one rank for each shard. A run that lost a rank is started again from its checkpoint, as long as it gets further each time.
 
-    RetryableError where ranks do not start in time, or are lost more often than `restarts`.
+    RetryableError where ranks do not start in time, or are lost more often than `training.restarts`.
     """
-    from deeprubin_spark.training import horovod_compat
-
     checkpoints = Checkpoints(checkpoint_directory)
-    for left in range(restarts, -1, -1):
+    arguments = (plan, shards, str(checkpoint_directory), settings.launcher)
+    for left in range(settings.restarts, -1, -1):
         before = checkpoints.epochs_done()
         try:
-            arguments = (plan, shards, str(checkpoint_directory))
-            return horovod_compat.run_on_spark(train_rank, arguments, processes=plan.n_shards, start_timeout_s=start_timeout_s)[0]
+            with told(checkpoints, plan):
+                return _run(arguments, settings)
         except RetryableError as error:
             done = checkpoints.epochs_done()
             if left == 0 or done == before:
                 raise
             print(f"training: {error} Starting again after epoch {done} of {plan.epochs}, {left} more times at most", file=sys.stderr)
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+# Both launchers' modules are imported where they are used: never in the driver of a night.
+def _joined(launcher: Launcher) -> Collective:
+    """This process among the ranks."""
+    if launcher == "torch":
+        from deeprubin_spark.training import torch_ranks
+
+        return torch_ranks.Group()
+    from deeprubin_spark.training import horovod_compat
+
+    return Ring(horovod_compat.collective())
+
+
+def _run(arguments: tuple[Plan, Shards, str, Launcher], settings: TrainingSettings) -> Trained:
+    """What rank 0 trained."""
+    processes = arguments[0].n_shards
+    if settings.launcher == "torch":
+        from deeprubin_spark.training import torch_ranks
+
+        return torch_ranks.run_on_spark(train_rank, arguments, processes=processes)
+    from deeprubin_spark.training import horovod_compat
+
+    return horovod_compat.run_on_spark(train_rank, arguments, processes=processes, start_timeout_s=settings.start_timeout_s)[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
-from deeprubin_spark.errors import ModelError, NoInputError
+from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.kernels.early_cuts import OF_CUT
 from deeprubin_spark.kernels.measurements import KINDS
 from deeprubin_spark.models import published
@@ -21,7 +20,7 @@ from deeprubin_spark.models.feature_batches import columns_read, fitted_rows, is
 from deeprubin_spark.models.published import PublishedModel
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import LABELS, LIGHTCURVE_SEGMENTS
-from deeprubin_spark.schemas.features import Rule, rule_of
+from deeprubin_spark.schemas.features import RULES, Rule, rule_of
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.export import FOLD_PERCENT
 
@@ -42,12 +41,8 @@ class Trained:
 
 def model_of(run: Run, version: str) -> PublishedModel:
     """The published model of that version, of whatever feature set it is. ModelError where it is missing, damaged or of another contract."""
-    directory = published.find(run.settings.scoring.models_path, version)
-    named = json.loads(directory.joinpath(published.MANIFEST).read_bytes()).get("feature_set", "")
-    rules = {rule_of(survey).feature_set.name: rule_of(survey) for survey in ("ztf", "lsst")}
-    if named not in rules:
-        raise ModelError(f"{directory}: expected a model of feature set {' or '.join(rules)}, found {named!r}; train one with this release")
-    return published.load(directory, contract_version=rules[named].table.version, feature_set=named)
+    contracts = {name: version for rule in RULES for name, version in rule.contract.items()}
+    return published.load(published.find(run.settings.scoring.models_path, contracts, version), contracts)
 
 
 def trained_on(model: PublishedModel, objects: DataFrame, layout: str) -> Trained:
@@ -97,7 +92,7 @@ def predictions(run: Run, model: PublishedModel) -> pd.DataFrame:
     """Of each curve with features, whole and cut: object_id, parent, cut ('' whole), status, outside_training_range, p_<class> (NaN where not ok)."""
     rule = rule_of(run.survey)
     rows = run.read(rule.table, survey=run.survey).where(F.col("feature_set") == rule.feature_set.name)
-    made = rows.select("object_id", *columns_read(model.features)).mapInArrow(_predicted(model, rule), _PREDICTED)
+    made = rows.select("object_id", *columns_read(model)).mapInArrow(_predicted(model), _PREDICTED)
     found = made.toPandas()  # bounded by MOST_OBJECTS, each with the few cuts of kernels/early_cuts.py
     parts = found["object_id"].str.partition(OF_CUT)
     return found.assign(parent=parts[0], cut=parts[2]).sort_values(["cut", "object_id"], ignore_index=True)
@@ -155,10 +150,10 @@ _PREDICTED = t.StructType(
 )
 
 
-def _predicted(model: PublishedModel, rule: Rule) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _predicted(model: PublishedModel) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def of_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            fitted, rows = is_fitted(batch), fitted_rows(batch, model.features, rule.feature_set)
+            fitted, rows = is_fitted(batch), fitted_rows(batch, model)
             probabilities = np.full((batch.num_rows, len(PROBABILITIES)), np.nan)
             probabilities[fitted] = model.predict(rows).probabilities
             is_outside = np.zeros(batch.num_rows, np.bool_)

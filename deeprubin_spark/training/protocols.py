@@ -23,11 +23,12 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Rows that train and rows that are judged, no object in both."""
+    """Rows that train and rows that are judged, no object in both; copies: survey of copies of training objects that train with them, or ''."""
 
     name: str
     train: IntArray
     test: IntArray
+    copies: str = ""
 
 
 Splits = Mapping[str, list[Split]]  # of each group the splits whose judged rows are scored together
@@ -41,6 +42,7 @@ class Protocol:
     splits : (target (N,), whether an object has a spectrum (N,), seed) -> `Splits`
     weight : (objects of each class in training (C,)) -> weight of an object of each class (C,)
     scores : (probabilities, target) -> numbers by name      published : what others reached, with source
+    copies : surveys of copies that its splits name
     """
 
     survey: str
@@ -51,6 +53,7 @@ class Protocol:
     weight: Callable[[FloatArray], FloatArray]
     scores: Callable[[FloatArray, IntArray], dict[str, float]]
     published: str
+    copies: tuple[str, ...] = ()
 
 
 def cross_validated(target: IntArray, spectroscopic: NDArray[np.bool_], seed: int) -> Splits:
@@ -60,8 +63,14 @@ def cross_validated(target: IntArray, spectroscopic: NDArray[np.bool_], seed: in
 
 
 def biased(target: IntArray, spectroscopic: NDArray[np.bool_], seed: int) -> Splits:
-    """Train on the objects that were bright enough for a spectrum, judge all others: the same for every seed."""
-    return {"spectroscopic": [Split("spectroscopic", np.flatnonzero(spectroscopic), np.flatnonzero(~spectroscopic))]}
+    """Train on the objects that were bright enough for a spectrum, judge all others: the same for every seed.
+
+    Once alone; once with copies on nights of training objects (inductive: no other light curve is touched); once with copies on nights of the judged
+    objects, whose light curves are used without their labels (transductive).
+    """
+    train, test = np.flatnonzero(spectroscopic), np.flatnonzero(~spectroscopic)
+    surveys = {"no augmentation": "", "inductive": "spcc_inductive", "transductive": "spcc_transductive"}
+    return {group: [Split(group.replace(" ", "-"), train, test, copies)] for group, copies in surveys.items()}
 
 
 def random_shares(target: IntArray, spectroscopic: NDArray[np.bool_], seed: int) -> Splits:
@@ -126,6 +135,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         of_objects,
         type_ia,
         "auc 0.96 (Revsbech et al. 2018, arXiv:1706.03811), accuracy 0.811 (Pasquet et al. 2019, arXiv:1901.01298), on 21,319 objects of which 1,103 train",
+        ("spcc_inductive", "spcc_transductive"),
     ),
     "spcc-random": Protocol(
         "spcc",

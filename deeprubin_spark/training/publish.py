@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,20 @@ from safetensors.torch import load as load_tensors
 
 from deeprubin_spark import __version__
 from deeprubin_spark.errors import NoInputError
-from deeprubin_spark.kernels import calibration
+from deeprubin_spark.kernels.feature_catalogue import FeatureSet
 from deeprubin_spark.models import published
 from deeprubin_spark.models.baseline import boosted_trees
+from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import AnomalyForest
-from deeprubin_spark.models.inputs import MODEL_FEATURES, FeatureScaler, noise_patterns
+from deeprubin_spark.models.hybrid import HybridNetwork
+from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, model_features
+from deeprubin_spark.models.laplace import LastLayerLaplace
 from deeprubin_spark.models.losses import class_weights
+from deeprubin_spark.models.networks import curves_for, network_of, shape_of
 from deeprubin_spark.models.published import Parts, PublishedModel
-from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.runs import Run
-from deeprubin_spark.schemas import FEATURES, MODELS
-from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas import MODELS
+from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.schemas.surveys import is_simulated
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.settings import TrainingSettings
@@ -35,12 +40,12 @@ from deeprubin_spark.training.distributed import train_on_spark
 from deeprubin_spark.training.export import Export, Fold, export, read_fold
 from deeprubin_spark.training.loop import Plan, Trained
 from deeprubin_spark.training.metrics import confusion, metrics
-from deeprubin_spark.training.reader import Shards
+from deeprubin_spark.training.tracking import track
 
 MIN_ANOMALY_OBJECTS = 20
 MIN_ANOMALY_DETECTIONS = 3
 MAX_ANOMALY_OBJECTS = 20_000
-ANOMALY_SURVEY = "ztf"
+_BLOCK = 256
 
 FloatArray = NDArray[np.float64]
 
@@ -52,14 +57,18 @@ def train_and_publish(run: Run) -> PublishedModel:
     made = export(run)
     train = read_fold(made, "train")
     plan = planned(made, train, settings)
-    shards = Shards(made.files, made.group_rows, settings.processes)
+    shards = made.shards(settings.processes)
     place = Path(made.directory) / f"run-{_key(plan)}"
-    trained = train_on_spark(plan, shards, place, start_timeout_s=settings.start_timeout_s, restarts=settings.restarts)
-    parts = calibrated(plan, trained, AnomalyForest.fit(usual, settings.seed), read_fold(made, "validation"))
+    trained = train_on_spark(plan, shards, place, settings)
+    validation = read_fold(made, "validation")
+    forest = AnomalyForest.fit(usual, settings.seed)
+    parts = finished(plan, trained, forest, train, validation, rule_of(settings.survey).feature_set)
     told = manifest(made, plan, trained, settings, len(usual))
+    told["training"]["object_ids"] = seen_objects(train, validation)
     told |= measured(published.assemble(told, parts), train, read_fold(made, "test"), plan)
     model = published.save(Path(settings.publish_to).expanduser().resolve(), told, parts)
     run.model_version = model.version
+    track(model, settings, run.run_id)
     run.merge_by_key(MODELS, run.session.createDataFrame([_models_row(model, settings)], MODELS.spark_schema()))
     run.counts.update(objects=made.n_objects, parents=made.n_parents, epochs=len(trained.losses), anomaly_objects=len(usual))
     return model
@@ -68,9 +77,10 @@ def train_and_publish(run: Run) -> PublishedModel:
 def planned(made: Export, train: Fold, settings: TrainingSettings) -> Plan:
     """What the ranks need to know: sizes, scaling and class weights of the training fold, and the settings."""
     counts = torch.from_numpy(np.bincount(train.target, minlength=len(CLASS_NAMES)))
+    names = model_features(rule_of(settings.survey).feature_set)
     return Plan(
-        shape=TcnShape(len(MODEL_FEATURES), len(CLASS_NAMES)),
-        scaler=FeatureScaler.fit(train.rows.values),
+        shape=shape_of(settings.network, len(names), len(CLASS_NAMES), made.n_bands),
+        scaler=FeatureScaler.fit(train.rows.values, names),
         class_weight=class_weights(counts).float().numpy(),
         n_rows=made.n_rows,
         n_shards=settings.processes,
@@ -82,13 +92,46 @@ def planned(made: Export, train: Fold, settings: TrainingSettings) -> Plan:
     )
 
 
-def calibrated(plan: Plan, trained: Trained, forest: AnomalyForest, validation: Fold) -> Parts:
-    """The trained network with the temperature that fits the validation fold best."""
-    network = LightCurveTcn(plan.shape)
+def finished(plan: Plan, trained: Trained, forest: AnomalyForest, train: Fold, validation: Fold, feature_set: FeatureSet) -> Parts:
+    """The trained network, what its training objects leave open of its last layer, and what the validation fold says of its probabilities."""
+    network = network_of(plan.shape)
     network.load_state_dict(load_tensors(trained.network))
-    parts = Parts(network.eval(), plan.scaler, forest, noise_patterns(plan.n_steps, plan.seed), 1.0)
-    raw = published.assemble({}, parts).logits(validation.rows)
-    return Parts(parts.network, parts.scaler, forest, parts.patterns, calibration.temperature(raw, validation.target))
+    network.eval()
+    posterior = LastLayerLaplace.fit(_last_layer(network), _last_hidden(network, plan, train.rows), train.target)
+    last_layers = posterior.drawn(published.N_DRAWS, plan.seed).astype(np.float32)
+    pattern = curves_for(plan.shape, plan.n_steps, plan.seed).pattern
+    as_it_is = Calibration(1.0, 1.0, np.zeros(0), np.ones(1))
+    parts = Parts(feature_set, network, plan.scaler, forest, pattern, last_layers, as_it_is)
+    logits = published.assemble({}, parts).logits(validation.rows)
+    of_first_half = np.array([zlib.crc32(parent.encode()) % 2 == 0 for parent in _parents(validation)])
+    found = Calibration.fit(logits.reshape(-1, *logits.shape[2:]), validation.target, of_first_half)
+    return dataclasses.replace(parts, calibration=found)
+
+
+def _last_layer(network: HybridNetwork[Any]) -> torch.nn.Linear:
+    last = network.classes[-1]
+    assert isinstance(last, torch.nn.Linear)
+    return last
+
+
+def _last_hidden(network: HybridNetwork[Any], plan: Plan, rows: FeatureRows) -> NDArray[np.float32]:
+    """What the last layer reads of each light curve, moved along the noise pattern, (N, H)."""
+    curves, made = curves_for(plan.shape, plan.n_steps, plan.seed), []
+    with torch.inference_mode():
+        for start in range(0, len(rows), _BLOCK):
+            block = rows.take(slice(start, start + _BLOCK))
+            features = torch.from_numpy(plan.scaler.scaled(block.values))
+            made.append(network.last_hidden(network.joined(curves.drawn(block)[0], features)[0]).numpy())
+    return np.concatenate(made)
+
+
+def _parents(fold: Fold) -> list[str]:
+    return [name.partition("/")[0] for name in fold.object_id]
+
+
+def seen_objects(train: Fold, validation: Fold) -> list[str]:
+    """Ids of the objects whose light curves, whole or in parts, trained or calibrated the model: judging it by them would flatter it."""
+    return sorted({*_parents(train), *_parents(validation)})
 
 
 def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSettings, n_usual: int) -> dict[str, Any]:
@@ -96,8 +139,7 @@ def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSetti
     return {
         "published_at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "code_version": __version__,
-        "contract_version": FEATURES.version,
-        "feature_set": FEATURE_SET,
+        "contract_version": rule_of(settings.survey).table.version,
         "training": {
             "data": f"survey {settings.survey}, labels {settings.label_source}: simulated light curves"
             if is_simulated(settings.survey)
@@ -108,11 +150,11 @@ def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSetti
             "rows": made.n_objects,
             "objects": made.n_parents,
             "folds": "70 : 15 : 15 % by hash of the parent object",
-            "settings": settings.model_dump(mode="json", exclude={"publish_to", "start_timeout_s", "restarts"}),
+            "settings": settings.model_dump(mode="json", exclude={"publish_to", "start_timeout_s", "restarts", "launcher", "mlflow"}),
             "class_weight": dict(zip(CLASS_NAMES, (round(float(w), 6) for w in plan.class_weight), strict=True)),
             "losses": [round(loss, 8) for loss in trained.losses],
         },
-        "anomaly": {"data": f"survey {ANOMALY_SURVEY} without {', '.join(settings.anomaly_excluded_nights)}", "objects": n_usual},
+        "anomaly": {"data": f"survey {settings.anomaly_survey} without {', '.join(settings.anomaly_excluded_nights)}", "objects": n_usual},
     }
 
 
@@ -136,26 +178,28 @@ def measured(model: PublishedModel, train: Fold, test: Fold, plan: Plan) -> dict
 
 
 def anomaly_values(run: Run) -> FloatArray:
-    """Feature values (N, F) of each real object's latest night outside `training.anomaly_excluded_nights`, NaN where missing.
+    """Feature values (N, F) of each object's latest night in `training.anomaly_survey` outside `training.anomaly_excluded_nights`, NaN where missing.
 
     In the order of a hash of the object_id, the first 20,000 of them: a tree of the forest looks at 256.
 
     NoInputError for fewer than 20 objects with 3 detections.
     """
-    excluded = list(run.settings.training.anomaly_excluded_nights)
-    rows = run.read(FEATURES, survey=ANOMALY_SURVEY).where(
+    survey, excluded = run.settings.training.anomaly_survey, list(run.settings.training.anomaly_excluded_nights)
+    rule = rule_of(run.settings.training.survey)
+    rows = run.read(rule.table, survey=survey).where(
         ~F.col("night").cast("string").isin(excluded)
-        & (F.col("feature_set") == FEATURE_SET)
+        & (F.col("feature_set") == rule.feature_set.name)
         & (F.col("status") == "ok")
         & (F.col("n_detections") >= MIN_ANOMALY_DETECTIONS)
     )
     latest = Window.partitionBy("object_id").orderBy(F.desc("night"))
     one_each = rows.withColumn("age", F.row_number().over(latest)).where("age = 1")
     # Bounded by MAX_ANOMALY_OBJECTS.
-    sample = one_each.sort(F.xxhash64("object_id"), "object_id").limit(MAX_ANOMALY_OBJECTS).select(*MODEL_FEATURES).toPandas()
+    chosen = one_each.sort(F.xxhash64("object_id"), "object_id").limit(MAX_ANOMALY_OBJECTS)
+    sample = chosen.select(*model_features(rule.feature_set)).toPandas()
     if len(sample) < MIN_ANOMALY_OBJECTS:
         raise NoInputError(
-            f"training: the isolation forest needs {MIN_ANOMALY_OBJECTS} objects of survey {ANOMALY_SURVEY} with {MIN_ANOMALY_DETECTIONS} detections "
+            f"training: the isolation forest needs {MIN_ANOMALY_OBJECTS} objects of survey {survey} with {MIN_ANOMALY_DETECTIONS} detections "
             f"outside the nights {', '.join(excluded)}, found {len(sample)}; ingest more nights, up to extract_features, or change "
             "training.anomaly_excluded_nights"
         )

@@ -13,7 +13,7 @@ from deeprubin_spark.models import published
 from deeprubin_spark.preprocessing.features import features
 from deeprubin_spark.preprocessing.segments import segments
 from deeprubin_spark.schemas import ALERTS_ZTF, FEATURES, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
-from deeprubin_spark.schemas.features import FEATURE_SET, rule_of
+from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.scoring import verdicts
 
 NIGHT = dt.date(2018, 11, 29)
@@ -44,7 +44,8 @@ def test_light_curves_to_features_is_one_python_pass(warehouse):
 
 
 def test_features_to_scores_is_one_python_pass(warehouse, settings):
-    model = published.load(published.find(""), contract_version=FEATURES.version, feature_set=FEATURE_SET)
+    contract = rule_of("ztf").contract
+    model = published.load(published.find("", contract), contract)
     judged = warehouse.read(FEATURES, survey="ztf", nights=[NIGHT]).transform(verdicts.verdicts(model, settings.scoring))
     assert python_passes(plan_of(verdicts.scores(judged))) == 1
     assert python_passes(plan_of(verdicts.anomalies(judged))) == 1

@@ -8,13 +8,12 @@ import pytest
 from deeprubin_spark.jobs import report_night
 
 from deeprubin_spark.bands import BAND_NAMES
-from deeprubin_spark.kernels.measurements import DETECTION
+from deeprubin_spark.kernels.measurements import DETECTION, MODEL_RECORD
 from deeprubin_spark.reporting import gathering, queries
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import ANOMALIES, FEATURES, LABELS, LIGHTCURVE_SEGMENTS, QUARANTINE, RUNS, SCORES, TABLES
 from deeprubin_spark.schemas.features import FEATURE_SET
 from deeprubin_spark.schemas.lightcurves import POINT
-from deeprubin_spark.schemas.packed_points import MODEL_RECORD
 from deeprubin_spark.tables import Warehouse
 from tests.conftest import places, settings_at
 from tests.contract_rows import frame_of, record_of, row_of

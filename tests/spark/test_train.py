@@ -18,13 +18,15 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from deeprubin_spark.jobs import train as train_job
+from mlflow import MlflowClient
 
 from deeprubin_spark import runs
 from deeprubin_spark.errors import NoInputError
+from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
 from deeprubin_spark.models import published
-from deeprubin_spark.models.inputs import MODEL_FEATURES
+from deeprubin_spark.models.inputs import model_features
 from deeprubin_spark.schemas import FEATURES, LABELS, MODELS
-from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas.features import FEATURE_SET, rule_of
 from deeprubin_spark.tables import Warehouse
 from deeprubin_spark.training.checkpoints import Checkpoints
 from deeprubin_spark.training.distributed import train_on_spark
@@ -32,9 +34,12 @@ from deeprubin_spark.training.export import export, read_fold
 from deeprubin_spark.training.loop import Alone, Plan, Trained, train
 from deeprubin_spark.training.publish import anomaly_values, planned
 from deeprubin_spark.training.reader import Shards
+from deeprubin_spark.training.tracking import EXPERIMENT
 from tests import standalone
 from tests.conftest import QUICK_START, SMALL_SESSION, places, settings_at
 from tests.contract_rows import frame_of, row_of
+
+MODEL_FEATURES = model_features(ZTF_GR)
 
 pytestmark = pytest.mark.training
 
@@ -150,7 +155,7 @@ def test_the_same_versions_make_the_same_export_and_are_not_written_twice(spark,
 
 
 def test_two_shards_read_every_exported_id_once_in_every_epoch_and_in_another_order(exported):
-    shards = Shards(exported.files, exported.group_rows, 2)
+    shards = exported.shards(2)
     with _training_process() as process:
         first, second, again = (process.submit(_ids, shards, epoch).result(timeout=300) for epoch in (0, 1, 0))
     assert sorted(first[0] + first[1]) == sorted(second[0] + second[1]) == list(range(exported.n_rows))
@@ -163,14 +168,14 @@ def model(spark, place):
     """Published by the job, with two ranks."""
     sets = [argument for value in (*places(place), *SMALL, f"training.publish_to={place / 'models'}") for argument in ("--set", value)]
     assert train_job.main(sets) == 0
-    return published.load(published.find(str(place / "models")), contract_version=FEATURES.version, feature_set=FEATURE_SET)
+    return published.load(published.find(str(place / "models"), rule_of("ztf").contract), rule_of("ztf").contract)
 
 
 def test_one_process_with_both_shards_has_the_losses_of_two_processes(spark, place, exported, model):
     run = run_at(spark, place, "models")
     plan = planned(exported, read_fold(exported, "train"), run.settings.training)
     with _training_process() as process:
-        twin = process.submit(_train_alone, plan, Shards(exported.files, exported.group_rows, 2)).result(timeout=300)
+        twin = process.submit(_train_alone, plan, exported.shards(2)).result(timeout=300)
     assert model.manifest["training"]["losses"] == pytest.approx(twin.losses, rel=1e-5)
 
 
@@ -191,6 +196,16 @@ def test_the_models_table_points_to_the_directory(spark, place, model):
     assert row["metrics"]["log_loss"] == pytest.approx(model.manifest["metrics"]["log_loss"])
 
 
+def test_mlflow_holds_the_run_with_the_loss_of_every_epoch(place, model):
+    client = MlflowClient((place / "models" / "mlruns").as_uri())
+    logged = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    of_model = [one for one in logged if one.data.tags["model_version"] == model.version]
+    assert len(of_model) == 1 and of_model[0].data.params["epochs"] == "2"
+    losses = client.get_metric_history(of_model[0].info.run_id, "loss")
+    assert [one.value for one in losses] == pytest.approx(model.manifest["training"]["losses"])
+    assert of_model[0].data.metrics["log_loss"] == pytest.approx(model.manifest["metrics"]["log_loss"])
+
+
 @pytest.mark.cluster
 def test_ranks_on_two_workers_of_a_cluster_make_the_same_model(model, place, tmp_path):
     """Exported anew, too: export and checkpoints lie beside the models. The row in `models` is the same version's, so it moves there."""
@@ -206,17 +221,24 @@ def test_ranks_on_two_workers_of_a_cluster_make_the_same_model(model, place, tmp
     assert json.loads((there / "manifest.json").read_text())["training"]["losses"] == model.manifest["training"]["losses"]
 
 
+def test_ranks_joined_by_torch_alone_have_the_losses_of_horovods(spark, place, exported, model):
+    run = run_at(spark, place, "models", "training.launcher=torch")
+    plan = planned(exported, read_fold(exported, "train"), run.settings.training)
+    trained = train_on_spark(plan, exported.shards(2), place / "by-torch", run.settings.training)
+    assert model.manifest["training"]["losses"] == pytest.approx(trained.losses, rel=1e-5)
+
+
 # Horovod's own thread in the driver sees its Spark job cancelled.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_run_that_lost_a_rank_in_an_epoch_ends_with_the_losses_of_one_that_did_not(spark, place, exported):
     run = run_at(spark, place, "models", "training.epochs=30")
     plan = planned(exported, read_fold(exported, "train"), run.settings.training)
-    shards = Shards(exported.files, exported.group_rows, 2)
+    shards = exported.shards(2)
     checkpoints = place / "killed"
     killed: list[int] = []
     killer = threading.Thread(target=_kill_a_rank, args=(Checkpoints(checkpoints), killed), daemon=True)
     killer.start()
-    finished = train_on_spark(plan, shards, checkpoints, start_timeout_s=120, restarts=2)
+    finished = train_on_spark(plan, shards, checkpoints, run.settings.training)
     killer.join(timeout=10)
     assert killed, "no rank was found to kill"
     with _training_process() as process:

@@ -11,7 +11,7 @@ from deeprubin_spark.ingestion import alerce_points, elasticc, light_curve_table
 from deeprubin_spark.kernels.light_curve_features import FEATURES as KERNEL_FEATURES
 from deeprubin_spark.schemas import FEATURES, LIGHTCURVES, TABLES, taxonomy
 from deeprubin_spark.schemas.contract import Column
-from deeprubin_spark.schemas.surveys import SURVEY_NAMES, SURVEYS, is_simulated
+from deeprubin_spark.schemas.surveys import COPIED, SURVEY_NAMES, SURVEYS, is_simulated
 
 ALL = (*TABLES, LIGHTCURVES)
 
@@ -78,11 +78,12 @@ def test_every_reader_writes_a_survey_that_is_listed():
     modules = (alerce_points, elasticc, plasticc, plasticc_ztf, spcc)
     assert {module.SURVEY for module in modules} | {
         *("ztf", "ztf_labelled", "sdss_labelled"),
+        *COPIED,
         *(light_curve_tables.SIX_BANDS, light_curve_tables.TWO_BANDS),
     } == set(SURVEY_NAMES)
     assert len(set(SURVEY_NAMES)) == len(SURVEY_NAMES)
 
 
 def test_what_is_simulated_says_so_and_what_a_telescope_saw_does_not():
-    assert [survey.name for survey in SURVEYS if survey.is_simulated] == ["plasticc", "plasticc_ztf", "spcc", "elasticc"]
+    assert [survey.name for survey in SURVEYS if survey.is_simulated] == ["plasticc", "plasticc_ztf", "spcc", *COPIED, "elasticc"]
     assert is_simulated("plasticc_ztf") and not is_simulated("ztf") and not is_simulated("another")

@@ -24,6 +24,7 @@ JOBS = {
         "ingest_spcc",
         "ingest_elasticc",
         "ingest_magnitudes",
+        "augment",
         "ingest_labels",
         "ingest_alerce",
         "train",

@@ -63,8 +63,8 @@ def test_bins_are_no_more_than_objects_and_none_is_an_error():
 
 def test_the_temperature_undoes_what_was_multiplied_into_the_logits():
     logits, _, target = drawn(20_000, 3)
-    assert temperature(logits, target) == pytest.approx(1.0, rel=0.05)
-    assert temperature(2.5 * logits, target) == pytest.approx(2.5, rel=0.05)
+    assert temperature(logits[None], target) == pytest.approx(1.0, rel=0.05)
+    assert temperature(2.5 * logits[None], target) == pytest.approx(2.5, rel=0.05)
 
 
 def test_shares_of_another_sky_are_found_without_its_labels():

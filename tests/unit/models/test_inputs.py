@@ -3,8 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprubin_spark.kernels.feature_catalogue import FEATURES
-from deeprubin_spark.models.inputs import CLIP, MODEL_FEATURES, FeatureRows, FeatureScaler, channels, n_channels, noise_patterns, redrawn
+from deeprubin_spark.kernels.feature_catalogue import FEATURES, ZTF_GR
+from deeprubin_spark.models.inputs import CLIP, FeatureRows, FeatureScaler, channels, model_features, n_channels, noise_patterns, redrawn
+
+MODEL_FEATURES = model_features(ZTF_GR)
+NAMES = ("a", "b", "c", "d")
 
 
 def rows(n: int, seed: int = 0) -> FeatureRows:
@@ -36,7 +39,7 @@ def test_a_curve_without_flux_has_finite_channels():
 def test_scaling_is_robust_clipped_and_puts_missing_values_in_the_middle():
     values = np.random.default_rng(1).normal(3.0, 2.0, size=(2000, 2))
     values[0, 0] = 1e30
-    scaler = FeatureScaler.fit(values)
+    scaler = FeatureScaler.fit(values, NAMES[: values.shape[1]])
     assert scaler.centre == pytest.approx([3.0, 3.0], abs=0.2)
     assert scaler.spread == pytest.approx([2.0, 2.0], rel=0.1)
     made = scaler.scaled(np.array([[np.nan, 3.0 + 2.0 * np.sinh(1.0)], [1e30, -1e30]]))
@@ -46,13 +49,19 @@ def test_scaling_is_robust_clipped_and_puts_missing_values_in_the_middle():
 
 def test_a_feature_never_seen_or_always_the_same_neither_breaks_scaling_nor_range():
     values = np.column_stack([np.full(50, np.nan), np.ones(50), np.arange(50.0)])
-    scaler = FeatureScaler.fit(values)
+    scaler = FeatureScaler.fit(values, NAMES[: values.shape[1]])
     assert np.isfinite(scaler.scaled(values)).all()
     assert scaler.outside_share(np.array([[5.0, 1.0, 25.0]])) == pytest.approx([0.0])
 
 
+def test_an_object_without_host_is_the_nearest_and_other_missing_values_are_usual_ones():
+    values = np.random.default_rng(3).uniform(0.1, 1.0, size=(500, 2))
+    scaler = FeatureScaler.fit(values, ("host_photo_z", "dust_ebv"))
+    assert scaler.scaled(np.array([[np.nan, np.nan]]))[0] == pytest.approx([-CLIP, 0.0])
+
+
 def test_the_range_rule_counts_the_known_features_outside_the_quantiles():
-    scaler = FeatureScaler.fit(np.random.default_rng(2).uniform(0.0, 1.0, size=(5000, 4)))
+    scaler = FeatureScaler.fit(np.random.default_rng(2).uniform(0.0, 1.0, size=(5000, 4)), NAMES)
     share = scaler.outside_share(np.array([[0.5, 0.5, 0.5, 0.5], [0.5, 2.0, 0.5, -1.0], [9.0, np.nan, np.nan, np.nan], [np.nan] * 4]))
     assert share == pytest.approx([0.0, 0.5, 1.0, 0.0])
 

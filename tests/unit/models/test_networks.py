@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
 from deeprubin_spark.models.bayesian import make_head_bayesian, noise_draws
 from deeprubin_spark.models.gru import GruShape, LightCurveGru
-from deeprubin_spark.models.inputs import MODEL_FEATURES
+from deeprubin_spark.models.inputs import model_features
 from deeprubin_spark.models.losses import multitask_loss, reconstruction_loss
 from deeprubin_spark.models.points import Points, Tokens, hidden_points, most_informative, redrawn_points, tokens
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
@@ -19,6 +20,8 @@ from deeprubin_spark.models.transformer import LightCurveTransformer, Transforme
 from deeprubin_spark.models.uncertainty import of_draws
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from tests.unit.models.synthetic_curves import N_CLASSES, curves, grid_set, point_set, train, without_features
+
+MODEL_FEATURES = model_features(ZTF_GR)
 
 SIZES = (len(MODEL_FEATURES), len(CLASS_NAMES))
 POINT_NETWORKS = {

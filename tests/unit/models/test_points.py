@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deeprubin_spark.bands import BAND_NAMES, BANDS
-from deeprubin_spark.kernels.measurements import DETECTION, KINDS, LIMIT
+from deeprubin_spark.kernels.measurements import DETECTION, KINDS, LIMIT, MODEL_RECORD
 from deeprubin_spark.models.points import (
     TOKEN,
     Points,
@@ -20,7 +20,6 @@ from deeprubin_spark.models.points import (
     tokens,
     wavelength_code,
 )
-from deeprubin_spark.schemas.packed_points import MODEL_RECORD
 from tests.unit.models.synthetic_curves import curves
 
 

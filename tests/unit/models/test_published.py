@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 
@@ -8,15 +9,24 @@ import pytest
 import torch
 
 from deeprubin_spark.errors import ModelError
+from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
+from deeprubin_spark.kernels.measurements import MODEL_RECORD
 from deeprubin_spark.models import published
+from deeprubin_spark.models.calibrated import Calibration
+from deeprubin_spark.models.curves import PointCurves
 from deeprubin_spark.models.forest import AnomalyForest
-from deeprubin_spark.models.inputs import MODEL_FEATURES, FeatureRows, FeatureScaler, noise_patterns
+from deeprubin_spark.models.hybrid import HybridNetwork
+from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, model_features, noise_patterns, redrawn
+from deeprubin_spark.models.networks import network_of, shape_of
+from deeprubin_spark.models.points import as_matrix
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
-from deeprubin_spark.schemas import FEATURES
-from deeprubin_spark.schemas.features import FEATURE_SET
+from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 
-CONTRACT = {"contract_version": 1, "feature_set": "ztf_gr_1"}
+MODEL_FEATURES = model_features(ZTF_GR)
+
+CONTRACT = {"contract_version": 1}
+CONTRACTS = {ZTF_GR.name: 1}
 
 
 def rows(n: int) -> FeatureRows:
@@ -27,12 +37,32 @@ def rows(n: int) -> FeatureRows:
     return FeatureRows(values, time, rng.normal(size=(n, 2, 64)) * 1e4, rng.uniform(1e2, 1e4, size=(n, 2, 64)))
 
 
+def some_points(n: int) -> np.ndarray:
+    """3 to 3 n measurements in g and r."""
+    rng = np.random.default_rng(n)
+    counts = 3 * np.arange(1, n + 1)
+    records = np.zeros(counts.sum(), MODEL_RECORD)
+    records["mjd"], records["band"] = rng.uniform(59000.0, 59100.0, len(records)), rng.integers(1, 3, len(records))
+    records["flux_njy"], records["flux_err_njy"] = rng.normal(size=len(records)) * 1e4, 1e3
+    return as_matrix(records, np.concatenate(([0], np.cumsum(counts))))
+
+
+def last_layers(network: HybridNetwork) -> np.ndarray:
+    """The network's own, moved a little."""
+    last = network.classes[-1]
+    own = np.column_stack([last.weight.detach().numpy(), last.bias.detach().numpy()])
+    return (own + np.random.default_rng(3).normal(size=(published.N_DRAWS, *own.shape)) * 0.05).astype(np.float32)
+
+
 @pytest.fixture(scope="module")
 def parts() -> published.Parts:
     torch.manual_seed(1)
     values = rows(400).values
     network = LightCurveTcn(TcnShape(len(MODEL_FEATURES), len(CLASS_NAMES))).eval()
-    return published.Parts(network, FeatureScaler.fit(values), AnomalyForest.fit(values, 1), noise_patterns(64, 1), 1.3)
+    forest, pattern = AnomalyForest.fit(values, 1), noise_patterns(64, 1)[:1]
+    calibration = Calibration(1.3, 0.9, np.array([0.2]), np.array([0.1, 0.5]))
+    scaler = FeatureScaler.fit(values, MODEL_FEATURES)
+    return published.Parts(ZTF_GR, network, scaler, forest, pattern, last_layers(network), calibration)
 
 
 @pytest.fixture
@@ -44,7 +74,7 @@ def saved(tmp_path, parts):
 
 def test_a_published_model_read_back_gives_the_same_answers(saved):
     root, model = saved
-    again = published.load(root / model.version, **CONTRACT)
+    again = published.load(root / model.version, CONTRACTS)
     new = rows(20)
     assert again.version == model.version and again.manifest == model.manifest
     np.testing.assert_array_equal(again.predict(new).probabilities, model.predict(new).probabilities)
@@ -54,16 +84,17 @@ def test_a_published_model_read_back_gives_the_same_answers(saved):
 
 def test_what_is_read_back_is_what_was_trained_to_the_last_bit(saved, parts):
     root, model = saved
-    again = published.load(root / model.version, **CONTRACT).parts
+    again = published.load(root / model.version, CONTRACTS).parts
     assert not parts.scaler.centre.flags.c_contiguous, "a view with strides is the case that safetensors would write wrong"
-    for name in ("centre", "spread", "lowest", "highest"):
+    for name in ("centre", "spread", "lowest", "highest", "missing"):
         np.testing.assert_array_equal(getattr(again.scaler, name), getattr(parts.scaler, name))
     for name, values in parts.forest.arrays().items():
         np.testing.assert_array_equal(again.forest.arrays()[name], values)
     for name, tensor in parts.network.state_dict().items():
         assert torch.equal(again.network.state_dict()[name], tensor)
-    np.testing.assert_array_equal(again.patterns, parts.patterns[:1])
-    assert again.temperature == parts.temperature
+    np.testing.assert_array_equal(again.pattern, parts.pattern)
+    np.testing.assert_array_equal(again.last_layers, parts.last_layers)
+    assert again.calibration.as_dict() == parts.calibration.as_dict()
 
 
 def test_a_published_directory_holds_no_pickle_and_is_small(saved):
@@ -95,11 +126,50 @@ def test_a_prediction_does_not_depend_on_the_batch_it_came_in(saved):
     np.testing.assert_array_equal(np.concatenate(parts), whole.probabilities)
 
 
-def test_larger_errors_make_a_prediction_less_sure_of_itself(saved):
+def test_larger_errors_move_a_prediction_further(saved):
     _, model = saved
     every = rows(60)
     vague = FeatureRows(every.values, every.grid_time, every.grid_mean, every.grid_sd * 10.0)
-    assert model.predict(vague).epistemic.mean() > model.predict(every).epistemic.mean()
+    apart = [np.abs(np.subtract(*model.logits(given)[0])).mean() for given in (vague, every)]
+    assert apart[0] > apart[1] > 0.0
+
+
+def test_epistemic_is_what_the_drawn_last_layers_disagree_about(saved, parts):
+    _, model = saved
+    every = rows(60)
+    agreed = dataclasses.replace(parts, last_layers=np.repeat(parts.last_layers[:1], published.N_DRAWS, axis=0))
+    assert published.assemble(CONTRACT, agreed).predict(every).epistemic == pytest.approx(np.zeros(60), abs=1e-12)
+    assert model.predict(every).epistemic.min() > 1e-6
+
+
+def test_logits_are_those_of_the_network_itself_with_a_drawn_last_layer(saved, parts):
+    _, model = saved
+    every = rows(30)
+    own = parts.network.classes[-1]
+    moved = torch.from_numpy(redrawn(channels(every), parts.pattern[0], 1.0))
+    features = torch.from_numpy(parts.scaler.scaled(every.values))
+    with torch.inference_mode():
+        hidden = parts.network.last_hidden(parts.network.joined(moved, features)[0])
+        expected = hidden @ torch.from_numpy(parts.last_layers[2, :, :-1]).T + torch.from_numpy(parts.last_layers[2, :, -1])
+    assert own.out_features == len(CLASS_NAMES)
+    np.testing.assert_allclose(model.logits(every)[2, 0], expected.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["transformer", "gru"])
+def test_a_network_over_points_is_published_and_answers_each_row_for_itself(tmp_path, parts, kind):
+    torch.manual_seed(2)
+    network = network_of(shape_of(kind, len(MODEL_FEATURES), len(CLASS_NAMES), 2)).eval()
+    pattern = PointCurves.of(1).pattern
+    of_points = dataclasses.replace(parts, network=network, pattern=pattern, last_layers=last_layers(network))
+    model = published.save(tmp_path, CONTRACT, of_points)
+    again = published.load(tmp_path / model.version, CONTRACTS)
+    assert model.version.startswith(f"{kind}-ztf_gr_2-") and again.reads_points
+    every = dataclasses.replace(rows(9), points=some_points(9))
+    whole = again.predict(every).probabilities
+    np.testing.assert_allclose(whole.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(again.predict(every.take(slice(3, 5))).probabilities, whole[3:5])
+    with pytest.raises(ValueError, match="needs points"):
+        again.predict(rows(3))
 
 
 def test_no_rows_give_no_predictions(saved):
@@ -116,7 +186,7 @@ def test_a_model_travels_to_a_worker_and_is_built_there_once(saved):
 def test_the_same_weights_have_the_same_version_and_others_another(saved, parts):
     _, model = saved
     assert published.assemble(CONTRACT, parts).version == model.version
-    other = published.Parts(parts.network, parts.scaler, parts.forest, parts.patterns, 1.4)
+    other = dataclasses.replace(parts, calibration=dataclasses.replace(parts.calibration, temperature=1.4))
     assert published.assemble(CONTRACT, other).version != model.version
 
 
@@ -128,7 +198,7 @@ def test_a_damaged_file_is_refused_with_exit_69(saved, name):
     content[-3] ^= 1
     path.write_bytes(bytes(content))
     with pytest.raises(ModelError, match=f"{name} has SHA-256") as refused:
-        published.load(root / model.version, **CONTRACT)
+        published.load(root / model.version, CONTRACTS)
     assert refused.value.exit_code == 69
 
 
@@ -136,12 +206,12 @@ def test_a_missing_file_or_manifest_is_refused(saved):
     root, model = saved
     (root / model.version / "forest.safetensors").unlink()
     with pytest.raises(ModelError, match=r"forest.safetensors not there"):
-        published.load(root / model.version, **CONTRACT)
+        published.load(root / model.version, CONTRACTS)
     with pytest.raises(ModelError, match=r"no manifest\.json"):
-        published.load(root / "nothing", **CONTRACT)
+        published.load(root / "nothing", CONTRACTS)
     (root / model.version / "manifest.json").write_text("<html>")
     with pytest.raises(ModelError, match="not JSON"):
-        published.load(root / model.version, **CONTRACT)
+        published.load(root / model.version, CONTRACTS)
 
 
 @pytest.mark.parametrize(
@@ -153,24 +223,25 @@ def test_a_model_of_another_contract_is_refused(saved, name, value):
     path = root / model.version / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
     with pytest.raises(ModelError, match=f"another contract: {name}"):
-        published.load(root / model.version, **CONTRACT)
+        published.load(root / model.version, CONTRACTS)
 
 
 def test_the_newest_version_is_found_or_the_one_asked_for(tmp_path, parts):
     old = published.save(tmp_path, {**CONTRACT, "published_at": "2020-01-01T00:00:00+00:00"}, parts)
-    changed = published.Parts(parts.network, parts.scaler, parts.forest, parts.patterns, 1.4)
+    changed = dataclasses.replace(parts, calibration=dataclasses.replace(parts.calibration, temperature=1.4))
     new = published.save(tmp_path, {**CONTRACT, "published_at": "2021-01-01T00:00:00+00:00"}, changed)
-    assert published.find(str(tmp_path)).name == new.version
-    assert published.find(str(tmp_path), old.version).name == old.version
-    with pytest.raises(ModelError, match="model 'tcn-0', found|expected model 'tcn-0'"):
-        published.find(str(tmp_path), "tcn-0")
-    with pytest.raises(ModelError, match="expected a published model"):
-        published.find(str(tmp_path / "nowhere"))
+    assert published.find(str(tmp_path), CONTRACTS).name == new.version
+    assert published.find(str(tmp_path), CONTRACTS, old.version).name == old.version
+    with pytest.raises(ModelError, match="expected model 'tcn-0', found tcn-"):
+        published.find(str(tmp_path), CONTRACTS, "tcn-0")
+    with pytest.raises(ModelError, match="expected a model of feature set ztf_gr_2, found none"):
+        published.find(str(tmp_path / "nowhere"), CONTRACTS)
 
 
-def test_the_shipped_model_is_small_loads_under_todays_contract_and_says_it_saw_simulations():
-    shipped = published.find("")
-    model = published.load(shipped, contract_version=FEATURES.version, feature_set=FEATURE_SET)
+@pytest.mark.parametrize("survey", ["ztf"])
+def test_the_shipped_models_are_small_load_under_todays_contract_and_say_they_saw_simulations(survey):
+    contract = rule_of(survey).contract
+    model = published.load(published.find("", contract), contract)
     assert sum(len(content) for content in model.files.values()) <= 2_000_000
     assert "simulated" in model.manifest["training"]["data"]
     assert model.manifest["metrics"]["log_loss"] < 1.0 and model.manifest["outside_range_of_test_fold"] < 0.05
