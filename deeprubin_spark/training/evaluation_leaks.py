@@ -107,7 +107,11 @@ def disjoint(judged: Iterable[str], trained: Iterable[str], known: str) -> Told:
 def adversarial(judged: FloatArray, trained: FloatArray) -> Told:
     """Whether trees can tell judged objects from training objects by the model's features: AUC out of fold; 0.5 means they look alike."""
     if min(len(judged), len(trained)) < FEWEST:
-        return _test("adversarial", "not done", f"{FEWEST} training objects with features are needed in this set, there are {len(trained)}")
+        return _test(
+            "adversarial",
+            "not done",
+            f"{FEWEST} objects with features are needed on either side, there are {len(judged)} judged and {len(trained)} training objects",
+        )
     inputs = np.concatenate([judged, trained])
     is_judged = np.repeat([1, 0], [len(judged), len(trained)])
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0)
