@@ -1,6 +1,6 @@
 """Judge a published model on labelled light curves that nobody here has seen.
 
-    spark-submit jobs/evaluate.py --model tcn-ztf_gr_2-97fdffab --data plasticc --out evaluation
+    spark-submit jobs/evaluate.py --model tcn-ztf_gr_2-6de2ccec --data plasticc --out evaluation
 
 PATH is a folder in the layout of PLAsTiCC or of the SN Photometric Classification Challenge, or holds a table of light curves (object_id, mjd, band,
 flux_njy, flux_err_njy) and one of labels (object_id, class), known by their columns. Objects that trained the model are excluded and counted. Writes

@@ -33,16 +33,6 @@ def cut_times(mjd: FloatArray, is_detection: NDArray[np.bool_], offsets: IntArra
     return {name: np.where(np.isnan(found[name]), -np.inf, found[name]) for name in CUT_NAMES}
 
 
-def parent_of(object_id: str) -> str:
-    """The id of the object that a cut or a part of a light curve was made of: what stands before '@' and '/'."""
-    return object_id.partition(OF_CUT)[0].partition("/")[0]
-
-
-def cut_of(object_id: str) -> str:
-    """The name of the cut in an id; '' for a whole curve."""
-    return object_id.partition(OF_CUT)[2]
-
-
 def known_points(mjd: FloatArray, offsets: IntArray, last: FloatArray) -> NDArray[np.bool_]:
     """(N,) whether a point of an object is not later than its `last` moment (B,)."""
     return np.asarray(mjd <= np.repeat(last, np.diff(offsets)), np.bool_)

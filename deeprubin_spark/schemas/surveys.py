@@ -24,7 +24,11 @@ SURVEYS: tuple[Survey, ...] = (
     Survey("spcc", True, "SN Photometric Classification Challenge: supernovae as DES would see them, griz"),
     Survey("spcc_inductive", True, "Copies of SPCC's spectroscopic supernovae at other redshifts, visited as these were"),
     Survey("spcc_transductive", True, "The same copies, visited as SPCC's supernovae without a spectrum were"),
-    Survey("external_lsst", False, "A table of labelled light curves that somebody brought to be evaluated, six bands or some of them"),
+    Survey(
+        "external_lsst",
+        False,
+        "A table of labelled light curves that somebody brought to be evaluated, real or not as they know; six bands or some",
+    ),
     Survey("external_ztf", False, "The same, g and r"),
     Survey("elasticc", True, "ELAsTiCC: alerts as Rubin would send them, six bands"),
 )

@@ -36,7 +36,7 @@ def line(losses: tuple[float, ...], plan: Plan, seconds: float, epochs: int) -> 
 
 
 def _watch(checkpoints: Checkpoints, plan: Plan, before: int, ended: threading.Event) -> None:
-    """before : epochs done by an earlier run"""
+    """Before : epochs done by an earlier run"""
     moves = sys.stderr.isatty()
     begin, last = time.monotonic(), before
     while not ended.wait(_EVERY):

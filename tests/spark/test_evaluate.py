@@ -23,7 +23,7 @@ from deeprubin_spark.kernels.feature_catalogue import LSST_UGRIZY, ZTF_GR
 from deeprubin_spark.models import published
 from deeprubin_spark.preprocessing.features import features
 from deeprubin_spark.preprocessing.truncation import truncated, write_truncated
-from deeprubin_spark.schemas import FEATURES, HOSTS, LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
+from deeprubin_spark.schemas import HOSTS, LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.schemas.packed_points import packed_rows
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
@@ -33,7 +33,8 @@ from tests.conftest import DATA, SMALL_SESSION, places, settings_at
 from tests.unit.reporting.test_page import _read as read_page
 
 SAMPLE = DATA / "plasticc_sample"
-MODEL = "tcn-ztf_gr_2-97fdffab"
+CONTRACTS = rule_of("plasticc_ztf").contract
+MODEL = published.find("", CONTRACTS).name
 PROBABILITIES = [f"p_{name}" for name in CLASS_NAMES]
 FLUXCAL = 10.0 ** (0.4 * (31.4 - 27.5))
 
@@ -97,22 +98,22 @@ def test_probabilities_sum_to_one_and_truth_is_the_label(done):
     assert done.predictions["truth"].tolist() == labels.loc[done.predictions["object_id"]].tolist()
 
 
-def test_training_objects_are_excluded_and_counted_and_have_no_prediction_at_all(spark, done):
-    """By the rule of the folds, as written in docs of the shipped model: 70 and 15 of 100 by the hash of seed and id train and calibrate."""
-    ids = spark.createDataFrame([(name,) for name in done.objects["object_id"]], "object_id string")
-    rows = ids.select("object_id", (F.pmod(F.xxhash64(F.lit(1), "object_id"), F.lit(100)) < 85).alias("trained")).collect()
-    trained = {row["object_id"] for row in rows if row["trained"]}
+def test_training_objects_are_excluded_and_counted_and_have_no_prediction_at_all(done):
+    manifest = published.load(published.find("", CONTRACTS, MODEL), CONTRACTS).manifest
+    trained = set(manifest["training"]["object_ids"]) & set(done.objects["object_id"])
     assert done.metrics["counts"]["excluded"] == {"total": len(trained), "reasons": {"trained or calibrated the model": len(trained)}}
     assert 0 < len(trained) < 28 and not trained & (set(done.predictions["object_id"]) | set(done.early["object_id"]))
 
 
-def test_objects_that_a_manifest_names_are_the_training_objects(spark):
-    model = published.load(published.find("", MODEL), contract_version=FEATURES.version, feature_set=ZTF_GR.name)
+def test_objects_that_a_manifest_names_are_the_training_objects_and_an_older_one_tells_them_by_its_folds(spark):
+    model = published.load(published.find("", CONTRACTS, MODEL), CONTRACTS)
     ids = spark.createDataFrame([("1",), ("2",), ("3",)], "object_id string")
     model.manifest = {**model.manifest, "training": {**model.manifest["training"], "object_ids": [2, "3", "4"]}}
     assert evaluation_rows.trained_on(model, ids, "plasticc") == evaluation_rows.Trained(frozenset({"2", "3"}), "named in the manifest")
     del model.manifest["training"]["object_ids"]
     assert evaluation_rows.trained_on(model, ids, "light-curve table") == evaluation_rows.Trained(frozenset(), "not known")
+    by_folds = evaluation_rows.trained_on(model, spark.range(1000).select(F.col("id").cast("string").alias("object_id")), "plasticc")
+    assert by_folds.known == "by the rule of its folds" and 800 < len(by_folds.object_id) < 900, "85 of 100 train or calibrate"
 
 
 def test_a_cut_curve_holds_every_point_up_to_the_cut_and_none_later(curves):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deeprubin_spark.kernels.early_cuts import CUT_NAMES, cut_of, cut_times, known_points, parent_of
+from deeprubin_spark.kernels.early_cuts import CUT_NAMES, cut_times, known_points
 
 
 def test_days_count_from_the_first_detection_not_from_the_first_measurement():
@@ -37,8 +37,3 @@ def test_the_order_of_points_does_not_matter():
     before, after = (cut_times(mjd[rows], is_detection[rows], np.array([0, 60])) for rows in (np.arange(60), order))
     assert {name: times.tolist() for name, times in before.items()} == {name: times.tolist() for name, times in after.items()}
     assert before["n3"][0] < before["n15"][0]
-
-
-def test_a_cut_is_named_after_its_object():
-    assert (parent_of("615@d3"), cut_of("615@d3")) == ("615", "d3")
-    assert (parent_of("615/w1"), cut_of("615")) == ("615", "")

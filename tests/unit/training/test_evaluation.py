@@ -16,6 +16,15 @@ from deeprubin_spark.training.evaluation_rows import PROBABILITIES
 from deeprubin_spark.training.metrics import by_class
 
 N_CLASSES = len(CLASS_NAMES)
+
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch):
+    monkeypatch.setattr(evaluation_numbers, "N_SAMPLES", 60)
+    monkeypatch.setattr(evaluation_leaks, "N_REFITS", 6)
+    monkeypatch.setattr(evaluation_leaks, "N_PERMUTATIONS", 60)
+
+
 IA, TDE = CLASS_NAMES.index("SNIa"), CLASS_NAMES.index("TDE")
 
 
@@ -42,7 +51,7 @@ def simulated(n: int, seed: int = 0) -> Judged:
 
 @pytest.fixture(scope="module")
 def calibrated():
-    return simulated(3000)
+    return simulated(1500)
 
 
 def test_numbers_of_classes_are_those_of_scikit_learn_and_lie_in_their_intervals(calibrated):
@@ -79,7 +88,7 @@ def test_calibrated_probabilities_are_covered_as_promised_and_lie_on_the_diagona
     told = evaluation_numbers.conformal(calibrated)
     everything = told["groups"][0]["coverage"]
     assert everything["low"] < 0.9 + 0.02 and everything["high"] > 0.9
-    assert told["n_calibration"] + told["groups"][0]["n"] == 3000
+    assert told["n_calibration"] + told["groups"][0]["n"] == 1500
     assert [group["name"] for group in told["groups"]] == ["all", "low S/N", "middle S/N", "high S/N"]
     assert sum(group["n"] for group in told["groups"][1:]) == told["groups"][0]["n"]
     reliability = evaluation_numbers.reliabilities(calibrated)
@@ -90,7 +99,7 @@ def test_calibrated_probabilities_are_covered_as_promised_and_lie_on_the_diagona
 
 
 def test_halves_go_by_the_id_and_not_by_the_order(calibrated):
-    order = np.random.default_rng(1).permutation(3000)
+    order = np.random.default_rng(1).permutation(1500)
     assert evaluation_numbers.conformal(calibrated.take(order)) == evaluation_numbers.conformal(calibrated)
     assert evaluation_numbers.conformal(calibrated.take(np.arange(1))) == {}
 
@@ -99,15 +108,15 @@ def test_keeping_the_confident_raises_accuracy_to_that_of_all(calibrated):
     told = evaluation_numbers.abstention(calibrated)
     assert [one["share"] for one in told] == pytest.approx(np.arange(1, 21) / 20)
     assert told[0]["accuracy"] > told[9]["accuracy"] > told[-1]["accuracy"]
-    assert told[-1]["n"] == 3000 and told[-1]["accuracy"] == pytest.approx(evaluation_numbers.accuracy_of(calibrated)["value"])
+    assert told[-1]["n"] == 1500 and told[-1]["accuracy"] == pytest.approx(evaluation_numbers.accuracy_of(calibrated)["value"])
 
 
 def test_groups_by_a_quantity_hold_equally_many_and_count_what_lacks_it(calibrated):
-    magnitude = np.where(np.arange(3000) % 10 == 0, np.nan, np.linspace(15.0, 25.0, 3000))
+    magnitude = np.where(np.arange(1500) % 10 == 0, np.nan, np.linspace(15.0, 25.0, 1500))
     told = evaluation_numbers.by_quantity(calibrated, magnitude)
-    assert told["n_unknown"] == 300 and [group["n"] for group in told["groups"]] == [540] * 5
+    assert told["n_unknown"] == 150 and [group["n"] for group in told["groups"]] == [270] * 5
     assert [a["to"] < b["from"] for a, b in zip(told["groups"], told["groups"][1:], strict=False)] == [True] * 4
-    assert evaluation_numbers.by_quantity(calibrated, np.full(3000, np.nan))["groups"] == []
+    assert evaluation_numbers.by_quantity(calibrated, np.full(1500, np.nan))["groups"] == []
 
 
 def listed() -> pd.DataFrame:
