@@ -26,7 +26,7 @@ if [ "$survey" = plasticc_ztf ]; then # what is usual is learnt from real alerts
   "$bin/deeprubin-build-lightcurves" "${places[@]}" "${carried[@]}"
   "$bin/deeprubin-extract-features" "${places[@]}" "${carried[@]}"
 else # there are no real ones yet
-  training+=(--set "training.anomaly_survey=$survey" --set training.epochs=60) # half as many light curves, for want of parts
+  training+=(--set "training.anomaly_survey=$survey" --set training.epochs=40) # half as many light curves, for want of parts
 fi
 "$bin/deeprubin-train" "${places[@]}" "${training[@]}" "$@"
 

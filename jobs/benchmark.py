@@ -1,4 +1,4 @@
-"""Train and judge the scikit-learn baselines by a published protocol, on as much of the published set as PATH holds.
+"""Train and judge networks and the scikit-learn baselines by a published protocol, on as much of the published set as PATH holds.
 
     spark-submit jobs/benchmark.py --set plasticc --data plasticc --out results
 
@@ -19,7 +19,7 @@ from deeprubin_spark.jobs import augment, extract_features, ingest_plasticc, ing
 from deeprubin_spark import cli
 from deeprubin_spark.runs import Run
 from deeprubin_spark.training import benchmark
-from deeprubin_spark.training.benchmark import MODELS
+from deeprubin_spark.training.benchmark import MODELS, USUAL
 from deeprubin_spark.training.labelled import copies_of, labelled
 from deeprubin_spark.training.protocols import PROTOCOLS
 
@@ -49,7 +49,7 @@ def add_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument("--protocol", required=True, choices=tuple(PROTOCOLS), help="benchmark to run; --set NAME is the same")
     made.add_argument("--data", required=True, metavar="PATH", help="folder with the published set, or a part of it")
     made.add_argument("--out", required=True, type=Path, metavar="DIR", help="where predictions and results go")
-    made.add_argument("--models", nargs="+", default=MODELS, choices=MODELS, help=f"models to train (default: {' '.join(MODELS)})")
+    made.add_argument("--models", nargs="+", default=USUAL, choices=MODELS, help=f"models to train (default: {' '.join(USUAL)})")
     made.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 1 to N (default: 3)")
 
 

@@ -42,10 +42,10 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         cli.run_step(of_step, work, arguments)
         return of_step.counts
 
-    trained = trained_on(model, found.objects, found.layout)
+    trained = trained_on(model, found.objects)
     subject = evaluation.Subject(model, trained, found.label_source, found.told(run.session), _command(arguments, model.version))
     step("ingest", found.write)
-    step("truncate", write_truncated(trained.object_id))
+    step("truncate", write_truncated(trained))
     step("extract_features", extract_features.run)
     compared = step("check_truncated", check_truncated)
     run.counts.update(step("judge", lambda of_step, _: evaluation.evaluate(of_step, subject, found.objects, compared, arguments.out)))

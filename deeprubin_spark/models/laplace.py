@@ -56,9 +56,9 @@ class LastLayerLaplace:
         """Probabilities (K, B, C) by drawn weights, the same for all rows.  hidden : (B, H)"""
         return softmax(_with_one(hidden) @ self.drawn(n_draws, seed).transpose(0, 2, 1))
 
-    def drawn(self, n_draws: int, seed: int) -> FloatArray:
-        """Weights and bias (K, C, H + 1)."""
-        normal = np.random.default_rng(seed).standard_normal((n_draws, len(self.factor)))
+    def drawn(self, n_draws: int, seed: int, scale: float = 1.0) -> FloatArray:
+        """Weights and bias (K, C, H + 1), their covariance times `scale`: below 1 where training objects, learnt by heart, say too little of it."""
+        normal = np.sqrt(scale) * np.random.default_rng(seed).standard_normal((n_draws, len(self.factor)))
         return self.weights + (normal @ self.factor.T).reshape(n_draws, *self.weights.shape)
 
     def probit(self, hidden: NDArray[np.floating]) -> FloatArray:

@@ -34,6 +34,7 @@ from deeprubin_spark.training.protocols import Protocol, Split
 
 MIXES: Mapping[str, tuple[str, ...]] = {"blend": ("boosted_trees", "tcn")}  # means of what others give
 MODELS = (*FITS, *MIXES)
+USUAL = ("boosted_trees", "random_forest", "tcn", "blend")  # networks over the points cost ten times as much
 BASELINE = "boosted_trees"  # what a network must beat, object by object
 N_SAMPLES = 300
 _KEY = b"deeprubin.fit"

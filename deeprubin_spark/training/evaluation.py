@@ -36,7 +36,7 @@ from deeprubin_spark.tables import Warehouse
 from deeprubin_spark.training import evaluation_leaks as leaks
 from deeprubin_spark.training import evaluation_numbers as numbers
 from deeprubin_spark.training.evaluation_numbers import Judged, Told
-from deeprubin_spark.training.evaluation_rows import PROBABILITIES, Trained, feature_values, listed, predictions
+from deeprubin_spark.training.evaluation_rows import PROBABILITIES, feature_values, listed, predictions
 from deeprubin_spark.training.export import write_last
 
 METRICS = "metrics.json"
@@ -49,7 +49,7 @@ class Subject:
     """What is judged on what: the model, the objects it knows, the set's label source, and what is told of the set (path, layout, sha256)."""
 
     model: PublishedModel
-    trained: Trained
+    trained: frozenset[str]
     label_source: str
     told: Mapping[str, Any]
     command: str
@@ -68,7 +68,7 @@ def evaluate(run: Run, subject: Subject, objects: DataFrame, compared: Mapping[s
     objects : object_id of the listed ones      compared : counts of the step that checked the cut curves.
     NoInputError where no object can be judged.
     """
-    every = ledger(listed(run, objects, subject.label_source), subject.trained.object_id)
+    every = ledger(listed(run, objects, subject.label_source), subject.trained)
     made = predictions(run, subject.model)
     whole = judged_of(every, made[made["cut"] == ""])
     if not len(whole):
@@ -199,12 +199,12 @@ def _leak_tests(run: Run, subject: Subject, every: pd.DataFrame, whole: Judged, 
     ra, dec = (every[name].reindex(whole.object_id).to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec"))
     model, trained = subject.model, subject.trained
     judged_values = feature_values(run, model, frozenset(whole.object_id.tolist()))
-    trained_values = feature_values(run, model, trained.object_id)
+    trained_values = feature_values(run, model, trained)
     return [
         leaks.permuted_labels(whole),
         leaks.id_and_place(whole, ra, dec, model.features, rule_of(run.survey).feature_set),
         leaks.early_features(compared),
-        leaks.disjoint(whole.object_id.tolist(), trained.object_id, trained.known),
+        leaks.disjoint(whole.object_id.tolist(), trained),
         leaks.adversarial(judged_values, trained_values),
     ]
 
@@ -216,7 +216,7 @@ def _told_of_model(subject: Subject) -> Told:
         "feature_set": manifest["feature_set"],
         "published_at": manifest.get("published_at"),
         "training_data": manifest["training"].get("data"),
-        "training_objects": subject.trained.known,
+        "training_objects": len(manifest["training"]["object_ids"]),
     }
 
 

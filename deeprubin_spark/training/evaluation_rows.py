@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -22,21 +21,11 @@ from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import LABELS, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.features import RULES, Rule, rule_of
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
-from deeprubin_spark.training.export import FOLD_PERCENT
 
 MOST_OBJECTS = 200_000  # of a set that is evaluated: their probabilities are held in the driver's memory
 MOST_COMPARED = 4_000  # objects on either side of the comparison of training and judged objects
 PROBABILITIES = tuple(f"p_{name}" for name in CLASS_NAMES)
-IN_MANIFEST, BY_FOLDS, UNKNOWN = "named in the manifest", "by the rule of its folds", "not known"
 _ZERO_POINT = 31.4  # AB magnitude of 1 nJy
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The ids of a set that trained or calibrated the model, and how that is known: one of IN_MANIFEST, BY_FOLDS, UNKNOWN."""
-
-    object_id: frozenset[str]
-    known: str
 
 
 def model_of(run: Run, version: str) -> PublishedModel:
@@ -45,21 +34,13 @@ def model_of(run: Run, version: str) -> PublishedModel:
     return published.load(published.find(run.settings.scoring.models_path, contracts, version), contracts)
 
 
-def trained_on(model: PublishedModel, objects: DataFrame, layout: str) -> Trained:
-    """Which of `objects` (object_id) the model knows: those its manifest names; of older manifests, by the rule that made its folds of PLAsTiCC.
+def trained_on(model: PublishedModel, objects: DataFrame) -> frozenset[str]:
+    """Which of `objects` (object_id) trained or calibrated the model, as its manifest says.
 
     An id counts whatever set it comes from: a set that numbers its objects like the training set loses a few for nothing, none is judged in error.
     NoInputError for more than MOST_OBJECTS objects.
     """
-    told = model.manifest["training"]
-    seed = told.get("settings", {}).get("seed")
-    if "object_ids" in told:
-        here = set(_ids(objects))
-        return Trained(frozenset(here & {str(name) for name in told["object_ids"]}), IN_MANIFEST)
-    if layout != "plasticc" or seed is None:
-        return Trained(frozenset(), UNKNOWN)
-    percent = F.pmod(F.xxhash64(F.lit(int(seed)), "object_id"), F.lit(100))  # as training.export.labelled_rows has it
-    return Trained(frozenset(_ids(objects.where(percent < FOLD_PERCENT["train"] + FOLD_PERCENT["validation"]))), BY_FOLDS)
+    return frozenset(_ids(objects)) & {str(name) for name in model.manifest["training"]["object_ids"]}
 
 
 def listed(run: Run, objects: DataFrame, source: str) -> pd.DataFrame:

@@ -18,7 +18,7 @@ _EVERY = 1.0  # [s]
 def told(checkpoints: Checkpoints, plan: Plan) -> Iterator[None]:
     """On standard error, as epochs end: on a terminal one moving line with rate and time left, in a log a line every tenth of the run."""
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(checkpoints, plan, ended), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(checkpoints, plan, checkpoints.epochs_done(), ended), daemon=True)
     watcher.start()
     try:
         yield
@@ -35,10 +35,10 @@ def line(losses: tuple[float, ...], plan: Plan, seconds: float, epochs: int) -> 
     return f"  epoch {len(losses)} of {plan.epochs}  loss {losses[-1]:.4f}  {rate:,.0f} light curves/s  {left // 60}:{left % 60:02d} left"
 
 
-def _watch(checkpoints: Checkpoints, plan: Plan, ended: threading.Event) -> None:
+def _watch(checkpoints: Checkpoints, plan: Plan, before: int, ended: threading.Event) -> None:
+    """Before : epochs done by an earlier run"""
     moves = sys.stderr.isatty()
-    begin, before = time.monotonic(), checkpoints.epochs_done()
-    last = before
+    begin, last = time.monotonic(), before
     while not ended.wait(_EVERY):
         losses = checkpoints.losses()
         tenths = [n * 10 // plan.epochs for n in (last, len(losses))]

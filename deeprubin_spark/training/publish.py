@@ -30,6 +30,7 @@ from deeprubin_spark.models.laplace import LastLayerLaplace
 from deeprubin_spark.models.losses import class_weights
 from deeprubin_spark.models.networks import curves_for, network_of, shape_of
 from deeprubin_spark.models.published import Parts, PublishedModel
+from deeprubin_spark.models.uncertainty import softmax
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import MODELS
 from deeprubin_spark.schemas.features import rule_of
@@ -39,12 +40,13 @@ from deeprubin_spark.settings import TrainingSettings
 from deeprubin_spark.training.distributed import train_on_spark
 from deeprubin_spark.training.export import Export, Fold, export, read_fold
 from deeprubin_spark.training.loop import Plan, Trained
-from deeprubin_spark.training.metrics import confusion, metrics
+from deeprubin_spark.training.metrics import confusion, log_losses, metrics
 from deeprubin_spark.training.tracking import track
 
 MIN_ANOMALY_OBJECTS = 20
 MIN_ANOMALY_DETECTIONS = 3
 MAX_ANOMALY_OBJECTS = 20_000
+POSTERIOR_SCALES = (1.0, 0.3, 0.1, 0.03, 0.01)  # [1] of the last layer's covariance; the validation fold chooses
 _BLOCK = 256
 
 FloatArray = NDArray[np.float64]
@@ -98,14 +100,17 @@ def finished(plan: Plan, trained: Trained, forest: AnomalyForest, train: Fold, v
     network.load_state_dict(load_tensors(trained.network))
     network.eval()
     posterior = LastLayerLaplace.fit(_last_layer(network), _last_hidden(network, plan, train.rows), train.target)
-    last_layers = posterior.drawn(published.N_DRAWS, plan.seed).astype(np.float32)
     pattern = curves_for(plan.shape, plan.n_steps, plan.seed).pattern
-    as_it_is = Calibration(1.0, 1.0, np.zeros(0), np.ones(1))
-    parts = Parts(feature_set, network, plan.scaler, forest, pattern, last_layers, as_it_is)
-    logits = published.assemble({}, parts).logits(validation.rows)
     of_first_half = np.array([zlib.crc32(parent.encode()) % 2 == 0 for parent in _parents(validation)])
-    found = Calibration.fit(logits.reshape(-1, *logits.shape[2:]), validation.target, of_first_half)
-    return dataclasses.replace(parts, calibration=found)
+    tried = []
+    for scale in POSTERIOR_SCALES:
+        last_layers = posterior.drawn(published.N_DRAWS, plan.seed, scale).astype(np.float32)
+        parts = Parts(feature_set, network, plan.scaler, forest, pattern, last_layers, Calibration(1.0, 1.0, np.zeros(0), np.ones(1)))
+        logits = published.assemble({}, parts).logits(validation.rows)
+        found = Calibration.fit(logits.reshape(-1, *logits.shape[2:]), validation.target, of_first_half)
+        known = softmax(logits[:, :, of_first_half] / found.temperature).mean(axis=(0, 1))
+        tried.append((log_losses(known, validation.target[of_first_half]).mean(), dataclasses.replace(parts, calibration=found)))
+    return min(tried, key=lambda one: one[0])[1]
 
 
 def _last_layer(network: HybridNetwork[Any]) -> torch.nn.Linear:

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deeprubin_spark.jobs import evaluate
-from pyspark.sql import functions as F
 
 from deeprubin_spark.errors import ModelError, NoInputError
 from deeprubin_spark.ingestion import published_points
@@ -106,16 +105,10 @@ def test_training_objects_are_excluded_and_counted_and_have_no_prediction_at_all
     assert 0 < len(trained) < 28 and not trained & (set(done.predictions["object_id"]) | set(done.early["object_id"]))
 
 
-def test_objects_that_a_manifest_names_are_the_training_objects_and_an_older_one_tells_them_by_its_folds(spark):
-    manifest = published.load(published.find("", CONTRACTS, MODEL), CONTRACTS).manifest
-    older = {name: value for name, value in manifest["training"].items() if name != "object_ids"}
-    model = SimpleNamespace(manifest={**manifest, "training": {**older, "object_ids": [2, "3", "4"]}})
+def test_objects_that_a_manifest_names_are_the_training_objects(spark):
+    model = SimpleNamespace(manifest={"training": {"object_ids": [2, "3", "4"]}})
     ids = spark.createDataFrame([("1",), ("2",), ("3",)], "object_id string")
-    assert evaluation_rows.trained_on(model, ids, "plasticc") == evaluation_rows.Trained(frozenset({"2", "3"}), "named in the manifest")
-    model = SimpleNamespace(manifest={**manifest, "training": older})
-    assert evaluation_rows.trained_on(model, ids, "light-curve table") == evaluation_rows.Trained(frozenset(), "not known")
-    by_folds = evaluation_rows.trained_on(model, spark.range(1000).select(F.col("id").cast("string").alias("object_id")), "plasticc")
-    assert by_folds.known == "by the rule of its folds" and 800 < len(by_folds.object_id) < 900, "85 of 100 train or calibrate"
+    assert evaluation_rows.trained_on(model, ids) == {"2", "3"}
 
 
 def test_a_cut_curve_holds_every_point_up_to_the_cut_and_none_later(curves):

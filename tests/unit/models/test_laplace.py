@@ -125,6 +125,13 @@ def test_the_chosen_precision_has_the_highest_evidence_and_draws_repeat(three_cl
     np.testing.assert_allclose(alone[:, 0], together[:, 4], rtol=1e-12)
 
 
+def test_the_scale_is_of_the_covariance(three_classes):
+    hidden, target, last, _, _ = three_classes
+    posterior = LastLayerLaplace.fit(last, hidden, target)
+    whole, narrow = (posterior.drawn(4, 1, scale) - posterior.weights for scale in (1.0, 0.04))
+    np.testing.assert_allclose(narrow, 0.2 * whole, rtol=1e-12)
+
+
 def test_around_a_network_s_last_layer_a_posterior_without_spread_is_the_network():
     torch.manual_seed(6)
     network, (curve, kind) = LightCurveTcn(TcnShape(0, 3, hidden=16)).eval(), grid_set(60, 7)

@@ -238,7 +238,7 @@ def test_the_newest_version_is_found_or_the_one_asked_for(tmp_path, parts):
         published.find(str(tmp_path / "nowhere"), CONTRACTS)
 
 
-@pytest.mark.parametrize("survey", ["ztf"])
+@pytest.mark.parametrize("survey", ["ztf", "lsst"])
 def test_the_shipped_models_are_small_load_under_todays_contract_and_say_they_saw_simulations(survey):
     contract = rule_of(survey).contract
     model = published.load(published.find("", contract), contract)
