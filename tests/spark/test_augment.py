@@ -23,7 +23,9 @@ N_COPIES = 5
 
 
 def flags_at(directory):
-    return [word for value in (*places(directory), *SMALL_SESSION, f"augmentation.copies_per_object={N_COPIES}") for word in ("--set", value)]
+    return [
+        word for value in (*places(directory), *SMALL_SESSION, f"augmentation.copies_per_object={N_COPIES}") for word in ("--set", value)
+    ]
 
 
 def rows_of(warehouse, table, survey):

@@ -7,7 +7,17 @@ import pytest
 from astropy.cosmology import FlatLambdaCDM
 
 from deeprubin_spark.kernels import augmentation, gaussian_process
-from deeprubin_spark.kernels.augmentation import Changes, cadences_of, changes, copies, is_detected, peak_times, redshifting, seen, with_noise
+from deeprubin_spark.kernels.augmentation import (
+    Changes,
+    cadences_of,
+    changes,
+    copies,
+    is_detected,
+    peak_times,
+    redshifting,
+    seen,
+    with_noise,
+)
 from deeprubin_spark.kernels.counter_random import keys
 from deeprubin_spark.kernels.host_features import HUBBLE, MATTER
 from deeprubin_spark.kernels.light_curves import LightCurves, curves_at, light_curves
@@ -118,7 +128,9 @@ def test_errors_follow_the_flux_and_give_themselves_back():
     err = np.sqrt(100.0**2 + noise.of_source(np.array([2, 2, 2]), flux))
     np.testing.assert_allclose(errors_at(noise, np.array([2, 2, 2]), flux, err, flux), err, rtol=1e-12)
     np.testing.assert_allclose(errors_at(noise, np.array([2, 2, 2]), flux, err, np.zeros(3)), 100.0, rtol=1e-12)
-    assert errors_at(noise, np.array([2]), flux[1:2], np.array([10.0]), np.zeros(1))[0] > 0.0, "an error too small for its flux keeps some sky"
+    assert errors_at(noise, np.array([2]), flux[1:2], np.array([10.0]), np.zeros(1))[0] > 0.0, (
+        "an error too small for its flux keeps some sky"
+    )
 
 
 def test_the_source_s_share_of_errors_is_found_in_light_curves():
