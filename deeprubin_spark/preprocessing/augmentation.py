@@ -59,7 +59,9 @@ def copies(parents: DataFrame, hosts: DataFrame, pool: Cadences, survey: str, ru
                 yield _segment_rows(batch.slice(first, _PARENTS_A_STEP), pool, survey, rule, settings)
 
     placed = parents.join(hosts.select("object_id", "photo_z"), "object_id", "left").select(*_PARENT)
-    made = placed.mapInArrow(copies_of_batches, LIGHTCURVE_SEGMENTS.spark_schema())
+    # Parents are few and small, so Spark would give them all to one task; their copies are the work.
+    tasks = int(parents.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
+    made = placed.repartition(tasks, "object_id").mapInArrow(copies_of_batches, LIGHTCURVE_SEGMENTS.spark_schema())
     return LIGHTCURVE_SEGMENTS.select(made).sortWithinPartitions("healpix", "object_id")
 
 
