@@ -15,15 +15,27 @@ DEGREES_OF_FREEDOM = 4.0
 
 
 def summed_loss(
-    logits: Tensor, rebuilt: Tensor, log_sd: Tensor, target: Tensor, weight: Tensor, mean: Tensor, measured_sd: Tensor, hidden: Tensor
+    logits: Tensor,
+    rebuilt: Tensor,
+    log_sd: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    measured_sd: Tensor,
+    hidden: Tensor,
+    noise: str = "gaussian",
 ) -> Tensor:
     """Sum over rows, to be divided by the sum of the weights of all ranks.
 
-    L = sum_i w_i (CE_i + 0.1 N_i),   CE_i = -ln softmax(logits_i)[target_i],   N_i the Gaussian loss below; w_i holds the class weight, 0 for padding.
+    L = sum_i w_i (CE_i + 0.1 N_i),   CE_i = -ln softmax(logits_i)[target_i],   N_i the Gaussian loss below, or another of `NOISE`; w_i holds the class weight, 0 for
+    padding.
 
     logits (B, C), rebuilt, log_sd (B, 2, T), target (B,) int64, weight (B,), mean, measured_sd (B, 2, T), hidden (B, T) in {0, 1}. Returns a scalar.
     """
-    return multitask_loss(logits, target, weight, gaussian_loss(rebuilt, log_sd, mean, measured_sd, hidden))
+    if noise == "gaussian":
+        return multitask_loss(logits, target, weight, gaussian_loss(rebuilt, log_sd, mean, measured_sd, hidden))
+    everywhere = hidden[:, None].expand_as(mean)
+    return multitask_loss(logits, target, weight, reconstruction_loss(rebuilt, log_sd, mean, measured_sd, everywhere, noise))
 
 
 def multitask_loss(logits: Tensor, target: Tensor, weight: Tensor, reconstruction: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ def in_memory(rows: FeatureRows, target: NDArray[np.int64], plan: Plan) -> Batch
 def drawn_logits(network: LightCurveTcn, plan: Plan, rows: FeatureRows) -> FloatArray:
     """Logits (2, M, C) of the curves moved along a noise pattern and against it."""
     pattern = noise_patterns(plan.n_steps, plan.seed, plan.shape.n_bands)[0]
-    made = [np.zeros((2, 0, N_CLASSES))]
+    made = [np.zeros((2, 0, plan.shape.n_classes))]
     for start in range(0, len(rows), _BLOCK):
         block = rows.take(slice(start, start + _BLOCK))
         curve, features = channels(block), torch.from_numpy(plan.scaler.scaled(block.values))

@@ -49,6 +49,7 @@ class Plan:
     batch_size: int
     learning_rate: float
     seed: int
+    noise: str = "gaussian"  # of the reconstruction, a name in `losses.NOISE`
 
     @property
     def steps_per_epoch(self) -> int:
@@ -104,7 +105,7 @@ def train(plan: Plan, collective: Collective, batches: Batches, checkpoints: Che
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=WEIGHT_DECAY)
     state = collective.from_first(checkpoints.latest() if collective.rank == 0 else None) or State.of(network, optimizer, ())
     state.restore(network, optimizer)
-    prepare = _Preparation(plan)
+    prepare = Preparation(plan)
     losses = list(state.losses)
     for epoch in range(len(losses), plan.epochs):
         losses.append(_epoch(epoch, plan, collective, batches, network, optimizer, prepare))
@@ -121,7 +122,7 @@ def learning_rate(plan: Plan, step: int) -> float:
     return plan.learning_rate * min((step + 1) / warm, 0.5 * (1.0 + math.cos(math.pi * max(0, step - warm) / max(1, total - warm))))
 
 
-class _Preparation:
+class Preparation:
     """Batches to tensors: scaled, redrawn within the light curve's errors, and partly hidden."""
 
     def __init__(self, plan: Plan) -> None:
@@ -170,7 +171,7 @@ def _epoch(
     batches: Batches,
     network: LightCurveTcn,
     optimizer: torch.optim.Optimizer,
-    prepare: _Preparation,
+    prepare: Preparation,
 ) -> float:
     """One pass over all rows; returns its weighted mean loss."""
     own = [batches(epoch, shard) for shard in range(collective.rank, plan.n_shards, collective.size)]
@@ -185,7 +186,7 @@ def _epoch(
                     f"epoch {epoch}: a shard ended before step {step} of {plan.steps_per_epoch}; export the training set again"
                 )
             seen.index_add_(0, torch.from_numpy(batch["row"].astype(np.int64)), torch.ones(len(batch["row"]), dtype=torch.int32))
-            total += _gradient(network, prepare(batch, epoch))
+            total += _gradient(network, prepare(batch, epoch), plan.noise)
         total = collective.sum(total)
         loss, weight = loss + float(total[-2]), weight + float(total[-1])
         _step(network, optimizer, total, learning_rate(plan, epoch * plan.steps_per_epoch + step))
@@ -198,13 +199,18 @@ def _epoch(
     return loss / weight
 
 
-def _gradient(network: LightCurveTcn, prepared: tuple[Tensor, ...]) -> Tensor:
-    """Gradient of a batch's summed loss, then the summed loss and the summed weight: (P + 2,)."""
+def batch_loss(network: LightCurveTcn, prepared: tuple[Tensor, ...], noise: str) -> tuple[Tensor, Tensor]:
+    """Summed loss of a batch that `Preparation` made, and its weights (B,)."""
     given, features, target, weight, mean, measured_sd, hidden, kept = prepared
-    network.zero_grad(set_to_none=True)
     network.thinning.kept = kept
     logits, rebuilt, log_sd = network(given, features)
-    loss = summed_loss(logits, rebuilt, log_sd, target, weight, mean, measured_sd, hidden)
+    return summed_loss(logits, rebuilt, log_sd, target, weight, mean, measured_sd, hidden, noise), weight
+
+
+def _gradient(network: LightCurveTcn, prepared: tuple[Tensor, ...], noise: str) -> Tensor:
+    """Gradient of a batch's summed loss, then the summed loss and the summed weight: (P + 2,)."""
+    network.zero_grad(set_to_none=True)
+    loss, weight = batch_loss(network, prepared, noise)
     loss.backward()
     return torch.cat(
         [*(p.grad.reshape(-1) for p in network.parameters() if p.grad is not None), loss.detach().reshape(1), weight.sum().reshape(1)]
