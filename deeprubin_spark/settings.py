@@ -116,7 +116,9 @@ class TrainingSettings(_Section):
     label_source: str = Field("plasticc_truth", description="Source of the labels")
     windows_per_object: int = Field(3, ge=0, description="[1] Truncated copies made of each simulated light curve when it is ingested")
     min_detections: int = Field(3, ge=3, description="[1] Light curves with fewer measurements are not trained on")
-    network: Literal["tcn"] = Field("tcn", description="Network")
+    network: Literal["tcn", "transformer", "gru"] = Field(
+        "tcn", description="Network: tcn over the grid; transformer or gru over the points, ten times slower"
+    )
     epochs: int = Field(30, ge=1, description="[1] Passes over the training objects")
     batch_size: int = Field(64, ge=1, description="[1] Objects per step and rank")
     learning_rate: float = Field(3e-3, gt=0, description="[1] AdamW learning rate")

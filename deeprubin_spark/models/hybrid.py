@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,7 @@ class HybridNetwork(nn.Module, ABC, Generic[Curve]):
     A network adds how it reads a curve, `encoded`, and the three modules named here.
     """
 
+    shape: Any  # its sizes, see networks.py
     features: nn.Sequential
     classes: nn.Sequential
     thinning: Thinning

@@ -74,13 +74,15 @@ class FeatureRows:
     """B rows of `features` with status ok, as arrays.
 
     values : (B, F) in the order of the model's features, NaN where NULL      grid_time : (B, T) [d]
-    grid_mean, grid_sd : (B, W, T) [nJy], bands by wavelength. ValueError where the shapes do not fit together.
+    grid_mean, grid_sd : (B, W, T) [nJy], bands by wavelength      points : (B, 5 x 256) of `points.as_matrix`, or None where no network reads them
+    ValueError where the shapes do not fit together.
     """
 
     values: NDArray[np.floating]
     grid_time: NDArray[np.floating]
     grid_mean: NDArray[np.floating]
     grid_sd: NDArray[np.floating]
+    points: Float32Array | None = None
 
     def __post_init__(self) -> None:
         n_rows, n_steps = self.grid_time.shape
@@ -96,7 +98,19 @@ class FeatureRows:
 
     def take(self, rows: NDArray[np.integer] | slice) -> FeatureRows:
         """The named rows, in that order."""
-        return FeatureRows(self.values[rows], self.grid_time[rows], self.grid_mean[rows], self.grid_sd[rows])
+        points = None if self.points is None else self.points[rows]
+        return FeatureRows(self.values[rows], self.grid_time[rows], self.grid_mean[rows], self.grid_sd[rows], points)
+
+    def padded(self, n_rows: int) -> FeatureRows:
+        """With rows of objects that were never seen, up to n_rows."""
+        more = n_rows - len(self)
+
+        def longer(array: NDArray[np.floating], fill: float) -> NDArray[np.floating]:
+            return np.concatenate([array, np.full((more, *array.shape[1:]), fill, array.dtype)])
+
+        points = None if self.points is None else longer(self.points, np.nan).astype(np.float32)
+        time, mean, sd = (longer(array, 0.0) for array in (self.grid_time, self.grid_mean, self.grid_sd))
+        return FeatureRows(longer(self.values, np.nan), time, mean, sd, points)
 
 
 @dataclass(frozen=True)

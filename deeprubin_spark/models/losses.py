@@ -14,48 +14,15 @@ BETA = 0.5
 DEGREES_OF_FREEDOM = 4.0
 
 
-def summed_loss(
-    logits: Tensor,
-    rebuilt: Tensor,
-    log_sd: Tensor,
-    target: Tensor,
-    weight: Tensor,
-    mean: Tensor,
-    measured_sd: Tensor,
-    hidden: Tensor,
-    noise: str = "gaussian",
-) -> Tensor:
+def multitask_loss(logits: Tensor, target: Tensor, weight: Tensor, reconstruction: Tensor) -> Tensor:
     """Sum over rows, to be divided by the sum of the weights of all ranks.
 
-    L = sum_i w_i (CE_i + 0.1 N_i),   CE_i = -ln softmax(logits_i)[target_i],   N_i the Gaussian loss below, or another of `NOISE`; w_i holds the class weight, 0 for
-    padding.
+    L = sum_i w_i (CE_i + 0.1 N_i),   CE_i = -ln softmax(logits_i)[target_i],   N_i = `reconstruction_loss`; w_i holds the class weight, 0 for padding
 
-    logits (B, C), rebuilt, log_sd (B, 2, T), target (B,) int64, weight (B,), mean, measured_sd (B, 2, T), hidden (B, T) in {0, 1}. Returns a scalar.
+    logits (B, C), target (B,) int64, weight, reconstruction (B,). Returns a scalar.
     """
-    if noise == "gaussian":
-        return multitask_loss(logits, target, weight, gaussian_loss(rebuilt, log_sd, mean, measured_sd, hidden))
-    everywhere = hidden[:, None].expand_as(mean)
-    return multitask_loss(logits, target, weight, reconstruction_loss(rebuilt, log_sd, mean, measured_sd, everywhere, noise))
-
-
-def multitask_loss(logits: Tensor, target: Tensor, weight: Tensor, reconstruction: Tensor) -> Tensor:
-    """Sum over rows of  w_i (CE_i + 0.1 N_i),  N_i = reconstruction (B,), see `summed_loss`; any network's, and any `reconstruction_loss`."""
     classification = functional.cross_entropy(logits, target, reduction="none")
     return torch.sum(weight * (classification + RECONSTRUCTION_WEIGHT * reconstruction))
-
-
-def gaussian_loss(rebuilt: Tensor, log_sd: Tensor, mean: Tensor, measured_sd: Tensor, hidden: Tensor) -> Tensor:
-    """Negative log-likelihood of the hidden part of the grid, a row's mean over its hidden points; 0 for a row that hides nothing.
-
-    N = mean over hidden (t, b) of 1/2 [(m - mu)^2 / v + ln v],   v = sigma_meas^2 + sigma_model^2
-
-    m : posterior mean, sigma_meas : its sd (`grid_sd`), mu = rebuilt, sigma_model = exp(log_sd), all in units of the object's scale. Where the
-    Gaussian process itself knows little, an error costs little. Returns (B,).
-    """
-    variance = measured_sd**2 + torch.exp(2.0 * log_sd)
-    each = 0.5 * ((mean - rebuilt) ** 2 / variance + torch.log(variance))
-    n_hidden = hidden.sum(dim=1).clamp(min=1.0)
-    return (each.mean(dim=1) * hidden).sum(dim=1) / n_hidden
 
 
 def gaussian_nll(residual: Tensor, variance: Tensor) -> Tensor:
@@ -92,6 +59,7 @@ def reconstruction_loss(
 
     r = truth - mean,   v = measured_sd^2 + exp(2 log_sd)
 
+    Where the measurement itself knows little, an error costs little.
     All (B, ...) of one shape, in units of the object's scale; hidden in {0, 1}. measured_sd = 0 is the twin that is blind to errors. Returns (B,).
     """
     each = NOISE[noise](truth - mean, measured_sd**2 + torch.exp(2.0 * log_sd))

@@ -21,6 +21,8 @@ TOKEN: tuple[str, ...] = ("flux", "error", "log_sn", "detection", "gap", "log_sc
 N_WAVELENGTH = 3  # Legendre polynomials in log wavelength
 FULL_WEIGHT_SN = 5.0  # signal to noise from which a point counts in full: a survey's own detection limit
 _LEAST_WEIGHT = 1e-4
+_MATRIX = ("mjd", "wavelength", "flux", "flux_err", "is_detection")
+N_MATRIX = len(_MATRIX) * MAX_POINTS
 _SHORTEST, _LONGEST = 3000.0, 11000.0  # [Angstrom] a little beyond u and y
 _SCALE_UNIT = 1e4  # [nJy] 21.4 mag
 
@@ -89,6 +91,28 @@ def from_records(records: NDArray[np.void], offsets: NDArray[np.int64], *, with_
     kept = np.concatenate([[0], np.cumsum(usable)])[offsets]
     flat = (records["mjd"].astype(np.float64), wavelength, flux, error, is_detection)
     return Points(kept, *(values[usable] for values in flat))
+
+
+def as_matrix(records: NDArray[np.void], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The most informative points of `from_records` as (B, 5 x 256) float32, a training set's column: 256 times [d] since the object's first point, then as
+    many wavelengths [Angstrom], fluxes and errors [nJy], and 1 for detections. By time; NaN behind an object's last point.
+    """
+    points = most_informative(from_records(records, offsets))
+    first = points.mjd[np.minimum(points.offsets[:-1], max(len(points.mjd) - 1, 0))] if len(points.mjd) else np.zeros(len(points))
+    made = np.full((len(points), len(_MATRIX), MAX_POINTS), np.nan, np.float32)
+    since_first = replace(points, mjd=points.mjd - first[points.owner])
+    for i, name in enumerate(_MATRIX):
+        made[points.owner, i, points.position] = getattr(since_first, name)
+    return made.reshape(len(points), -1)
+
+
+def of_matrix(matrix: NDArray[np.floating]) -> Points:
+    """The points of `as_matrix`. ValueError where it is not such."""
+    table = matrix.reshape(len(matrix), len(_MATRIX), -1)
+    filled = np.isfinite(table[:, 0])
+    flat = {name: table[:, i][filled].astype(np.float64) for i, name in enumerate(_MATRIX)}
+    offsets = np.concatenate([[0], np.cumsum(filled.sum(axis=1))])
+    return Points(offsets, **{**flat, "is_detection": flat["is_detection"] > 0.5})
 
 
 def information(flux: FloatArray, flux_err: FloatArray) -> FloatArray:
@@ -185,8 +209,8 @@ class Tokens:
         return torch.log(self.weight.clamp(min=_LEAST_WEIGHT))
 
 
-def tokens(points: Points, hidden: Mask | None = None, *, sees_errors: bool = True) -> Tokens:
-    """Tokens of points in the order of time, see `most_informative`.
+def tokens(points: Points, hidden: Mask | None = None, *, sees_errors: bool = True, n_points: int = 1) -> Tokens:
+    """Tokens of points in the order of time, see `most_informative`; rows of n_points tokens at least.
 
     flux asinh(f / s)      error sigma / (sigma + s)      log_sn 1/2 log10(1 + (f / sigma)^2)      gap log10(1 + days since the point before)
     log_scale log10(s / 10^4 nJy)
@@ -196,7 +220,7 @@ def tokens(points: Points, hidden: Mask | None = None, *, sees_errors: bool = Tr
     a network blind to errors: no error, no signal to noise, all weights 1; that a survey called a point a detection still shows. ValueError where
     points are not by time.
     """
-    table = _Padded(points.offsets)
+    table = _Padded(points.offsets, n_points)
     mjd, flux, error = table.of(points.mjd), table.of(points.flux), table.of(points.flux_err, fill=1.0)
     is_hidden = table.of(np.zeros(len(points.mjd), np.bool_) if hidden is None else hidden)
     given, step = table.filled & ~is_hidden, np.diff(mjd, axis=1, prepend=mjd[:, :1]) * table.filled
@@ -231,11 +255,11 @@ def tokens(points: Points, hidden: Mask | None = None, *, sees_errors: bool = Tr
 
 
 class _Padded:
-    """Flat values to (B, L), L the longest object's number of points, at least 1. `filled` says where a point is."""
+    """Flat values to (B, L), L the longest object's number of points, at least n_points. `filled` says where a point is."""
 
-    def __init__(self, offsets: NDArray[np.int64]) -> None:
+    def __init__(self, offsets: NDArray[np.int64], n_points: int) -> None:
         counts = np.diff(offsets)
-        self.filled = np.arange(max(1, int(counts.max(initial=0)))) < counts[:, None]
+        self.filled = np.arange(max(n_points, int(counts.max(initial=0)))) < counts[:, None]
 
     def of(self, flat: NDArray, fill: float = 0.0) -> NDArray:
         """(N,) to (B, L) of the same type."""

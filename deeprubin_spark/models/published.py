@@ -32,8 +32,9 @@ from deeprubin_spark.errors import ModelError
 from deeprubin_spark.kernels.feature_catalogue import FEATURE_SETS, FeatureSet
 from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import AnomalyForest, Arrays
-from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, FeatureRows, FeatureScaler, Float32Array, channels, model_features, redrawn
-from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.models.hybrid import HybridNetwork
+from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, FeatureRows, FeatureScaler, Float32Array, model_features
+from deeprubin_spark.models.networks import SHAPES, curves_with, kind_of, network_of, reads_points
 from deeprubin_spark.models.uncertainty import Prediction, of_draws, softmax
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 
@@ -54,15 +55,15 @@ Files = Mapping[str, bytes]
 class Parts:
     """What training makes and a published directory holds.
 
-    patterns : (K, W, T), see `inputs.noise_patterns`, W the bands of `feature_set`      last_layers : (`N_DRAWS`, C, H + 1) float32, weights and bias
+    pattern : see `curves.Curves`      last_layers : (`N_DRAWS`, C, H + 1) float32, weights and bias
     of the network's last layer as its training objects leave them open, see `laplace.LastLayerLaplace.drawn`
     """
 
     feature_set: FeatureSet
-    network: LightCurveTcn
+    network: HybridNetwork[Any]
     scaler: FeatureScaler
     forest: AnomalyForest
-    patterns: Float32Array
+    pattern: Float32Array
     last_layers: Float32Array
     calibration: Calibration
 
@@ -75,6 +76,7 @@ class PublishedModel:
         self.files = dict(files)
         self.manifest = _manifest(files)
         self.parts = _parts(files, self.manifest)
+        self._curves = curves_with(self.parts.network.shape, self.parts.pattern)
         self.version: str = self.manifest["version"]
         self.feature_set: FeatureSet = self.parts.feature_set
         self.features: tuple[str, ...] = tuple(self.manifest["features"])
@@ -83,6 +85,11 @@ class PublishedModel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _in_this_process, (tuple(sorted(self.files.items())),)
+
+    @property
+    def reads_points(self) -> bool:
+        """Whether rows must have their points."""
+        return reads_points(self.manifest["network"]["kind"])
 
     def predict(self, rows: FeatureRows) -> Prediction:
         """Class probabilities, the mean over redrawings of the light curve within its errors and over draws of the last layer's weights.
@@ -111,38 +118,29 @@ class PublishedModel:
     def _logits_of_block(self, rows: FeatureRows) -> FloatArray:
         """Of up to _BLOCK rows, computed as a full block."""
         n_rows, parts = len(rows), self.parts
-        made, features = _full(channels(rows)), torch.from_numpy(_full(parts.scaler.scaled(rows.values)))
-        pattern, last = parts.patterns[0], torch.from_numpy(parts.last_layers)
+        full = rows.padded(_BLOCK)
+        features, last = torch.from_numpy(parts.scaler.scaled(full.values)), torch.from_numpy(parts.last_layers)
         with torch.inference_mode():
             branch = parts.network.features(features)
-            hidden = [
-                parts.network.last_hidden(
-                    torch.cat([parts.network.encoded(torch.from_numpy(redrawn(made, either, 1.0)))[0], branch], dim=1)
-                )
-                for either in (pattern, -pattern)
-            ]
+            summaries = [parts.network.encoded(curve)[0] for curve in self._curves.drawn(full)]
+            hidden = [parts.network.last_hidden(torch.cat([summary, branch], dim=1)) for summary in summaries]
             logits = torch.stack(hidden) @ last[:, None, :, :-1].transpose(2, 3) + last[:, None, None, :, -1]
         return logits[:, :, :n_rows].double().numpy()
 
 
-def _full(array: Float32Array) -> Float32Array:
-    """With rows of zeros up to _BLOCK."""
-    return np.concatenate([array, np.zeros((_BLOCK - len(array), *array.shape[1:]), np.float32)])
-
-
 def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
-    """The model made of `parts`, in memory. Its version is tcn-<feature set>-<hash of the weights>: the same training gives the same version.
+    """The model made of `parts`, in memory. Its version is <network>-<feature set>-<hash of the weights>: the same training gives the same version.
 
     manifest: contract_version and whatever else is to be told; version, feature set, features, classes, sizes and hashes are added.
     """
-    scaler, feature_set = parts.scaler, parts.feature_set
+    scaler, feature_set, kind = parts.scaler, parts.feature_set, kind_of(parts.network.shape)
     arrays: Arrays = {
         "centre": scaler.centre,
         "spread": scaler.spread,
         "lowest": scaler.lowest,
         "highest": scaler.highest,
         "missing": scaler.missing,
-        "patterns": parts.patterns[:1],
+        "pattern": parts.pattern,
     }
     weights = {name: tensor.contiguous() for name, tensor in parts.network.state_dict().items()}
     files = {
@@ -155,11 +153,11 @@ def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
     told = {
         **manifest,
         "format": FORMAT,
-        "version": f"tcn-{feature_set.name}-{hashlib.sha256(json.dumps([hashes, calibration]).encode()).hexdigest()[:8]}",
+        "version": f"{kind}-{feature_set.name}-{hashlib.sha256(json.dumps([hashes, calibration]).encode()).hexdigest()[:8]}",
         "feature_set": feature_set.name,
         "features": list(model_features(feature_set)),
         "classes": list(CLASS_NAMES),
-        "network": {"kind": "tcn", **parts.network.shape.as_dict()},
+        "network": {"kind": kind, **parts.network.shape.as_dict()},
         "calibration": calibration,
         "range_rule": f"outside where more than {MAX_OUTSIDE_SHARE:.0%} of the known features lie outside the training fold's 0.5 % and 99.5 % quantiles",
         "files": hashes,
@@ -264,7 +262,7 @@ def _manifest(files: Files) -> dict[str, Any]:
 def _parts(files: Files, manifest: dict[str, Any]) -> Parts:
     try:
         sizes = {name: value for name, value in manifest["network"].items() if name != "kind"}
-        network = LightCurveTcn(TcnShape(**sizes))
+        network = network_of(SHAPES[manifest["network"]["kind"]](**sizes))
         tensors = load_tensors(files["network.safetensors"])
         last_layers = tensors.pop(_LAST).numpy()
         network.load_state_dict(tensors)
@@ -272,7 +270,7 @@ def _parts(files: Files, manifest: dict[str, Any]) -> Parts:
         scaler = FeatureScaler(*(np.asarray(inputs[name], np.float64) for name in ("centre", "spread", "lowest", "highest", "missing")))
         forest = AnomalyForest.of(load_arrays(files["forest.safetensors"]))
         feature_set = FEATURE_SETS[manifest["feature_set"]]
-        return Parts(feature_set, network.eval(), scaler, forest, inputs["patterns"], last_layers, Calibration.of(manifest["calibration"]))
+        return Parts(feature_set, network.eval(), scaler, forest, inputs["pattern"], last_layers, Calibration.of(manifest["calibration"]))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the files do not make a model: {type(error).__name__}: {error}; train it anew") from error
 

@@ -1,6 +1,6 @@
-"""The page of results, made from the results that jobs wrote, and from nothing else.
+"""The page of benchmarks, made from the results that jobs wrote, and from nothing else.
 
-python -m deeprubin_spark.reporting.results_page docs/results > docs/results.md
+python -m deeprubin_spark.reporting.results_page docs/results > docs/benchmarks.md
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ NAMES: Mapping[str, str] = {
 LOWER_IS_BETTER = ("kaggle_log_loss", "log_loss", "ece")
 
 _PREFACE = """\
-# Results
+# Benchmarks
 
 Generated from the files in `docs/results`, each written by the command it names; do not edit. To rebuild it:
 
-    python -m deeprubin_spark.reporting.results_page docs/results > docs/results.md
+    python -m deeprubin_spark.reporting.results_page docs/results > docs/benchmarks.md
 
 All data here are simulated. A number is the mean over the seeds, in brackets its 95 % interval over samples of the objects with replacement, then the standard
 deviation between seeds. The best mean of a column is **bold**. No object is judged by a model that it, or a copy of it, has trained.

@@ -77,6 +77,12 @@ def model_points(points: Records, offsets: NDArray[np.int64]) -> pa.BinaryArray:
     return arrow.bytes_of(records, offsets)
 
 
+def model_records(column: pa.Array) -> tuple[Records, NDArray[np.int64]]:
+    """All records of a column `points` of `features` (N,), and (B + 1,) where each row's begin."""
+    data, offsets = arrow.bytes_in(column)
+    return data.view(MODEL_RECORD), offsets // MODEL_RECORD.itemsize
+
+
 def model_point_rows(packed_points: bytes) -> list[dict[str, Any]]:
     """One row of `points` of `features` as records with names; a missing number is None."""
     rows = []

@@ -13,10 +13,12 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
 from deeprubin_spark.models.inputs import FeatureRows
+from deeprubin_spark.models.points import as_matrix
 from deeprubin_spark.models.published import PublishedModel
 from deeprubin_spark.schemas import ANOMALIES, SCORES
 from deeprubin_spark.schemas.contract import Column, Table
 from deeprubin_spark.schemas.features import GRID_COLUMNS
+from deeprubin_spark.schemas.packed_points import model_records
 from deeprubin_spark.schemas.taxonomy import BRANCHES, branch_of
 from deeprubin_spark.scoring import gates
 from deeprubin_spark.settings import ScoringSettings
@@ -44,7 +46,8 @@ _VERDICT = Table(
 
 def verdicts(model: PublishedModel, settings: ScoringSettings) -> Callable[[DataFrame], DataFrame]:
     """`features` rows to one verdict each; `scores` and `anomalies` below take their columns from it."""
-    wanted = dict.fromkeys((*_CARRIED, *_GATED, *GRID_COLUMNS, *model.features))
+    points = ("points",) if model.reads_points else ()
+    wanted = dict.fromkeys((*_CARRIED, *_GATED, *GRID_COLUMNS, *points, *model.features))
 
     def transform(features: DataFrame) -> DataFrame:
         return features.select(*wanted).mapInArrow(_judge(model, settings), _VERDICT.spark_schema())
@@ -105,7 +108,10 @@ def _fitted_rows(batch: pa.RecordBatch, model: PublishedModel, is_fitted: NDArra
     values = np.stack([arrow.floats(fitted.column(name)) for name in model.features], axis=1)
     time, mean, sd = (arrow.matrix_in(fitted.column(name)).astype(np.float64) for name in GRID_COLUMNS)
     bands = (n_rows, len(model.feature_set.bands), time.shape[1])
-    return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands))
+    if not model.reads_points:
+        return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands))
+    points = as_matrix(*model_records(fitted.column("points")))
+    return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands), points)
 
 
 def _score_columns(

@@ -18,7 +18,7 @@ from deeprubin_spark.models.bayesian import kl_to_prior, make_head_bayesian
 from deeprubin_spark.models.inputs import FeatureRows
 from deeprubin_spark.models.tcn import LightCurveTcn
 from deeprubin_spark.training.fits import in_memory
-from deeprubin_spark.training.loop import MAX_GRADIENT, WEIGHT_DECAY, Batches, Plan, Preparation, batch_loss, learning_rate
+from deeprubin_spark.training.loop import MAX_GRADIENT, WEIGHT_DECAY, Batches, Plan, Preparation, batch_loss, learning_rate, thin
 from deeprubin_spark.training.reader import Batch
 
 ADVERSARY = 0.1  # weight of the domain judge
@@ -74,17 +74,18 @@ def adapted(plan: Plan, source: FeatureRows, label: NDArray[np.int64], target: F
     torch.manual_seed(plan.seed)
     network, prepare = LightCurveTcn(plan.shape), Preparation(plan)
     penalty, learning = METHODS[method](plan.shape.hidden)
+    everything = torch.ones(plan.shape.hidden)
     others = _endless(in_memory(target, np.zeros(len(target), np.int64), plan), plan.batch_size)
 
     def loss_of(batch: Batch, epoch: int, progress: float) -> Tensor:
         prepared = prepare(batch, epoch)
-        summed, weight = batch_loss(network, prepared, plan.noise)
-        loss = summed / weight.sum()
+        thin(network, prepared.dropout_keys)
+        loss = batch_loss(network, prepared, plan.noise) / prepared.weight.sum()
         if method == "source":
             return loss
         of_target = prepare(next(others), epoch)
-        network.thinning.kept = torch.ones(plan.shape.hidden)
-        hidden = [network.last_hidden(network.joined(given, features)[0]) for given, features in (prepared[:2], of_target[:2])]
+        network.thinning.kept = everything
+        hidden = [network.last_hidden(network.joined(each.given.curve, each.features)[0]) for each in (prepared, of_target)]
         return loss + penalty(hidden[0], hidden[1], loss, progress)
 
     descend(plan, (network, *learning), loss_of, in_memory(source, label, plan), WEIGHT_DECAY)
@@ -100,11 +101,11 @@ def with_bayesian_head(plan: Plan, network: LightCurveTcn, rows: FeatureRows, la
     make_head_bayesian(network)
     of_head = replace(plan, epochs=HEAD_EPOCHS)
     prepare = Preparation(of_head)
-    everything = torch.ones(plan.shape.hidden)
+    network.thinning.kept = torch.ones(plan.shape.hidden)
 
     def loss_of(batch: Batch, epoch: int, progress: float) -> Tensor:
-        summed, weight = batch_loss(network, (*prepare(batch, epoch)[:-1], everything), plan.noise)
-        return summed / weight.sum() + kl_to_prior(network) / plan.n_rows
+        prepared = prepare(batch, epoch)
+        return batch_loss(network, prepared, plan.noise) / prepared.weight.sum() + kl_to_prior(network) / plan.n_rows
 
     descend(of_head, (network.classes,), loss_of, in_memory(rows, label, of_head), 0.0)
     return finished(network)

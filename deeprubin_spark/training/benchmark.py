@@ -135,10 +135,10 @@ def _made(task: Task, split: Split, seed: int, place: Path) -> FloatArray:
     """Probabilities of the judged rows by a fit, or as the mean of other models'."""
     if task.model in MIXES:
         return np.asarray(np.mean([_predictions(replace(task, model=name), split, seed) for name in MIXES[task.model]], axis=0))
-    target = task.objects.target[split.train]
-    weight = task.protocol.weight(np.bincount(target, minlength=len(CLASS_NAMES)).astype(np.float64))
+    train = task.objects.take(split.train)
+    weight = task.protocol.weight(np.bincount(train.target, minlength=len(CLASS_NAMES)).astype(np.float64))
     unfinished = place.with_name(f"{split.name}-{hashlib.sha256(task.key(seed, split).encode()).hexdigest()[:8]}")
-    work = Work(task.objects, split, weight / weight[target].mean(), seed, unfinished)
+    work = Work(train, task.objects.take(split.test), weight / weight[train.target].mean(), seed, unfinished)
     made = FITS[task.model](work)
     shutil.rmtree(work.place, ignore_errors=True)
     return made

@@ -28,23 +28,30 @@ from pyspark.sql import functions as F
 from deeprubin_spark import arrow
 from deeprubin_spark.errors import DataGateError, NoInputError
 from deeprubin_spark.models.inputs import FeatureRows, model_features
+from deeprubin_spark.models.networks import reads_points
+from deeprubin_spark.models.points import N_MATRIX, as_matrix
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import LABELS
 from deeprubin_spark.schemas.contract import Table
 from deeprubin_spark.schemas.features import GRID_COLUMNS, Rule, rule_of
+from deeprubin_spark.schemas.packed_points import model_records
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.settings import TrainingSettings
+from deeprubin_spark.training.reader import Shards
 
 GROUP_ROWS = 256  # about half a megabyte
 FOLD_PERCENT = {"train": 70, "validation": 15, "test": 15}
-COLUMNS = ("row", "label", "weight", "features", *GRID_COLUMNS)
 _N_STEPS = 64
+_POINTS = "points"
+_PLAIN = ("row", "label", "weight")
 _DONE = "export.json"
 
 
 @dataclass(frozen=True)
 class Export:
-    """A complete export. `files`: file URLs of the training fold in order, one row group each; `sha256`: over the values of all folds."""
+    """A complete export. `files`: file URLs of the training fold in order, one row group each; `columns`: what a rank reads;
+    `sha256`: over the values of all folds.
+    """
 
     directory: str
     files: tuple[str, ...]
@@ -52,6 +59,7 @@ class Export:
     n_objects: int
     n_parents: int
     n_bands: int
+    columns: tuple[str, ...]
     features_version: int
     labels_version: int
     sha256: str
@@ -60,6 +68,10 @@ class Export:
     def n_rows(self) -> int:
         """[1] Rows of the training fold, padding included."""
         return self.group_rows * len(self.files)
+
+    def shards(self, count: int) -> Shards:
+        """The training fold, shared out."""
+        return Shards(self.files, self.group_rows, count, self.columns)
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,7 @@ def export(run: Run) -> Export:
     directory = _directory(settings, versions, rule)
     if (directory / _DONE).is_file():
         told = json.loads((directory / _DONE).read_text())
-        return Export(**{**told, "files": tuple(told["files"])})
+        return Export(**{**told, "files": tuple(told["files"]), "columns": tuple(told["columns"])})
     rows = labelled_rows(_pinned(run, rule.table, versions), _pinned(run, LABELS, versions), settings).localCheckpoint()
     counts = {  # one row a fold: bounded
         row["fold"]: (row["n"], row["parents"])
@@ -105,11 +117,20 @@ def export(run: Run) -> Export:
     n_objects, n_parents = counts["train"]
     n_groups = settings.processes * math.ceil(n_objects / (settings.processes * GROUP_ROWS))
     group_rows = math.ceil(n_objects / n_groups)
-    _write_groups(rows.where(F.col("fold") == "train"), directory / "train", n_objects, n_groups, _sizes(rule))
+    sizes = _sizes(rule, settings)
+    _write_groups(rows.where(F.col("fold") == "train"), directory / "train", n_objects, n_groups, sizes)
     files = _checked_files(directory / "train", n_groups, group_rows)
-    of_tables = (versions[rule.table.name], versions[LABELS.name])
     made = Export(
-        str(directory), tuple(files), group_rows, n_objects, n_parents, len(rule.feature_set.bands), *of_tables, _sha256(directory)
+        directory=str(directory),
+        files=tuple(files),
+        group_rows=group_rows,
+        n_objects=n_objects,
+        n_parents=n_parents,
+        n_bands=len(rule.feature_set.bands),
+        columns=(*_PLAIN, *sizes),
+        features_version=versions[rule.table.name],
+        labels_version=versions[LABELS.name],
+        sha256=_sha256(directory),
     )
     write_last(directory / _DONE, json.dumps(asdict(made), indent=1))
     return made
@@ -120,7 +141,8 @@ def labelled_rows(features: DataFrame, labels: DataFrame, settings: TrainingSett
 
     fold: by the hash of seed and parent, what stands before '/' in object_id, so parts of one light curve share a fold. label: position in the taxonomy.
     """
-    feature_set = rule_of(settings.survey).feature_set
+    rule = rule_of(settings.survey)
+    feature_set, sizes = rule.feature_set, _sizes(rule, settings)
     class_index = F.create_map(*(F.lit(value) for i, name in enumerate(CLASS_NAMES) for value in (name, i)))
     known = labels.where((F.col("survey") == settings.survey) & (F.col("source") == settings.label_source))
     truth = (
@@ -138,8 +160,8 @@ def labelled_rows(features: DataFrame, labels: DataFrame, settings: TrainingSett
     parent = F.split_part("object_id", F.lit("/"), F.lit(1))
     percent = F.pmod(F.xxhash64(F.lit(settings.seed), "parent"), F.lit(100))
     train, validation = FOLD_PERCENT["train"], FOLD_PERCENT["train"] + FOLD_PERCENT["validation"]
-    inputs = usable.select("object_id", parent.alias("parent"), F.array(*values).alias("features"), *GRID_COLUMNS)
-    lists = ", ".join(f"{name} array<float>" for name in ("features", *GRID_COLUMNS))
+    inputs = usable.select("object_id", parent.alias("parent"), F.array(*values).alias("features"), *list(sizes)[1:])
+    lists = ", ".join(f"{name} array<float>" for name in sizes)
     return (
         inputs.mapInArrow(_with_lists, f"object_id string, parent string, {lists}")
         .join(F.broadcast(truth), "parent")
@@ -150,10 +172,14 @@ def labelled_rows(features: DataFrame, labels: DataFrame, settings: TrainingSett
 
 
 def _with_lists(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The grids of `features` as lists, which Petastorm reads."""
+    """The grids and points of `features` as lists, which Petastorm reads."""
     for batch in batches:
-        grids = {name: arrow.matrix_in(batch.column(name)) for name in GRID_COLUMNS}
-        columns = {name: arrow.lists(pa.array(grid.ravel()), np.arange(len(grid) + 1) * grid.shape[1]) for name, grid in grids.items()}
+        names = [name for name in (*GRID_COLUMNS, _POINTS) if name in batch.schema.names]
+        made = {
+            name: as_matrix(*model_records(batch.column(name))) if name == _POINTS else arrow.matrix_in(batch.column(name))
+            for name in names
+        }
+        columns = {name: arrow.lists(pa.array(rows.ravel()), np.arange(len(rows) + 1) * rows.shape[1]) for name, rows in made.items()}
         whole = {name: batch.column(name) for name in batch.schema.names} | columns
         yield pa.RecordBatch.from_arrays(list(whole.values()), names=list(whole))
 
@@ -163,7 +189,7 @@ def read_fold(made: Export, fold: str) -> Fold:
     files = [_local(url) for url in made.files] if fold == "train" else sorted(Path(made.directory, fold).glob("*.parquet"))
     table = pa.concat_tables([pq.ParquetFile(file).read() for file in files])
     table = table.filter(pc.greater(table["weight"], 0.0)).sort_by("row")
-    lists = {name: np.stack(table[name].to_numpy()) for name in ("features", *GRID_COLUMNS)}
+    lists = {name: np.stack(table[name].to_numpy()) for name in made.columns if name not in _PLAIN}
     return Fold(feature_rows(lists), table["label"].to_numpy().astype(np.int64), table["object_id"].to_numpy().astype(str))
 
 
@@ -171,24 +197,29 @@ def feature_rows(lists: dict[str, NDArray[np.float32]]) -> FeatureRows:
     """`FeatureRows` of exported lists: grid_mean and grid_sd hold one band after the other."""
     n_rows, n_steps = lists["grid_time"].shape
     bands = {name: lists[name].reshape(n_rows, -1, n_steps) for name in ("grid_mean", "grid_sd")}
-    return FeatureRows(lists["features"], lists["grid_time"], bands["grid_mean"], bands["grid_sd"])
+    return FeatureRows(lists["features"], lists["grid_time"], bands["grid_mean"], bands["grid_sd"], lists.get(_POINTS))
 
 
-def _sizes(rule: Rule) -> dict[str, int]:
-    """Lengths of the exported lists."""
+def _sizes(rule: Rule, settings: TrainingSettings) -> dict[str, int]:
+    """Lengths of the exported lists, features first."""
     n_grid = len(rule.feature_set.bands) * _N_STEPS
-    return {"features": len(model_features(rule.feature_set)), "grid_time": _N_STEPS, "grid_mean": n_grid, "grid_sd": n_grid}
+    sizes = {"features": len(model_features(rule.feature_set)), "grid_time": _N_STEPS, "grid_mean": n_grid, "grid_sd": n_grid}
+    return {**sizes, _POINTS: N_MATRIX} if reads_points(settings.network) else sizes
 
 
 def _directory(settings: TrainingSettings, versions: dict[str, int], rule: Rule) -> Path:
     """A place of its own for every set of versions and settings that change what is written."""
-    what = {
-        "versions": versions,
-        "features": model_features(rule.feature_set),
-        "set": rule.feature_set.name,
-        "classes": CLASS_NAMES,
-        "group": GROUP_ROWS,
-    } | settings.model_dump(include={"survey", "label_source", "min_detections", "seed", "processes"})
+    what = (
+        {
+            "versions": versions,
+            "features": model_features(rule.feature_set),
+            "set": rule.feature_set.name,
+            "classes": CLASS_NAMES,
+            "group": GROUP_ROWS,
+        }
+        | settings.model_dump(include={"survey", "label_source", "min_detections", "seed", "processes"})
+        | {"points": reads_points(settings.network)}
+    )
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
     return Path(settings.publish_to).expanduser().resolve() / ".training" / key
 
@@ -198,7 +229,7 @@ def _pinned(run: Run, table: Table, versions: dict[str, int]) -> DataFrame:
 
 
 def _write(rows: DataFrame, place: Path) -> None:
-    rows.select("row", "object_id", *COLUMNS[1:]).write.mode("overwrite").parquet(place.as_uri())
+    rows.drop("parent", "fold", "class").write.mode("overwrite").parquet(place.as_uri())
 
 
 def _write_groups(rows: DataFrame, place: Path, n_objects: int, n_groups: int, sizes: dict[str, int]) -> None:
@@ -213,7 +244,7 @@ def _write_groups(rows: DataFrame, place: Path, n_objects: int, n_groups: int, s
         F.lit(0.0).cast("float").alias("weight"),
         *(F.array_repeat(F.lit(0.0).cast("float"), size).alias(name) for name, size in sizes.items()),
     )
-    every = rows.join(numbered, "object_id").select("object_id", *COLUMNS).unionByName(padding)
+    every = rows.join(numbered, "object_id").select("object_id", *_PLAIN, *sizes).unionByName(padding)
     grouped = (
         every.withColumn("part", F.floor(F.col("row") / group_rows).cast("int"))
         .repartition(n_groups, "part")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,14 +19,14 @@ from sklearn.model_selection import train_test_split
 
 from deeprubin_spark.kernels import calibration
 from deeprubin_spark.models.baseline import BASELINES, Baseline
-from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, noise_patterns, redrawn
-from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.models.hybrid import HybridNetwork
+from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler
+from deeprubin_spark.models.networks import SHAPES, curves_for, network_of, shape_of
 from deeprubin_spark.models.uncertainty import softmax
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.checkpoints import Checkpoints
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.loop import Alone, Batches, Plan, train
-from deeprubin_spark.training.protocols import Split
 from deeprubin_spark.training.reader import Batch
 
 N_CLASSES = len(CLASS_NAMES)
@@ -39,10 +40,10 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Work:
-    """One fit: the objects, which of them train and which are judged, the weight of an object of each class (C,), a seed, and a place for checkpoints."""
+    """One fit: the objects that train and those that are judged, the weight of an object of each class (C,), a seed, and a place for checkpoints."""
 
-    objects: Labelled
-    split: Split
+    train: Labelled
+    test: Labelled
     class_weight: FloatArray
     seed: int
     place: Path
@@ -53,26 +54,27 @@ Fit = Callable[[Work], FloatArray]
 
 def trees(baseline: Baseline, work: Work) -> FloatArray:
     """A scikit-learn baseline on all features (M, C)."""
-    train_rows, target = work.split.train, work.objects.target[work.split.train]
-    values = work.objects.values
-    made = baseline(values[train_rows], target, work.class_weight[target], values[work.split.test], N_CLASSES, work.seed)
+    target = work.train.target
+    made = baseline(work.train.values, target, work.class_weight[target], work.test.values, N_CLASSES, work.seed)
     return where_seen(work, made)
 
 
-def tcn(work: Work) -> FloatArray:
-    """The convolutional network on grid and features, redrawn within the light curve's errors in training and in use (M, C).
+def network(kind: str, work: Work) -> FloatArray:
+    """A network on light curve and features, redrawn within the light curve's errors in training and in use (M, C).
 
-    A tenth of the training objects does not train and gives the temperature. Rare classes count by the square root of their weight in training, and
-    the probabilities are brought to the full weight afterwards: a handful of objects with a weight of hundreds would be learnt by heart.
+    A tenth of the training objects, with their copies, does not train and gives the temperature. Rare classes count by the square root of their weight in
+    training, and the probabilities are brought to the full weight afterwards: a handful of objects with a weight of hundreds would be learnt by heart.
     """
-    rows, names = work.objects.model_rows(), work.objects.model_names()
-    chosen, held = train_test_split(work.split.train, test_size=HELD_SHARE, random_state=work.seed)
-    target, softened = work.objects.target[chosen], np.sqrt(work.class_weight)
+    parents, names = work.train.parents(), work.train.model_names()
+    _, apart = train_test_split(np.unique(parents), test_size=HELD_SHARE, random_state=work.seed)
+    is_held = np.isin(parents, apart)
+    rows, held = work.train.take(np.flatnonzero(~is_held)).model_rows(), work.train.take(np.flatnonzero(is_held))
+    target, softened = work.train.target[~is_held], np.sqrt(work.class_weight)
     plan = Plan(
-        shape=TcnShape(len(names), N_CLASSES, n_bands=rows.grid_mean.shape[1]),
-        scaler=FeatureScaler.fit(rows.values[chosen], names),
+        shape=shape_of(kind, len(names), N_CLASSES, rows.grid_mean.shape[1]),
+        scaler=FeatureScaler.fit(rows.values, names),
         class_weight=(softened / softened[target].mean()).astype(np.float32),
-        n_rows=len(chosen),
+        n_rows=len(rows),
         n_shards=1,
         n_steps=rows.grid_time.shape[1],
         epochs=EPOCHS,
@@ -80,13 +82,13 @@ def tcn(work: Work) -> FloatArray:
         learning_rate=LEARNING_RATE,
         seed=work.seed,
     )
-    trained = train(plan, Alone(), in_memory(rows.take(chosen), target, plan), Checkpoints(work.place))
-    network = LightCurveTcn(plan.shape)
-    network.load_state_dict(load_tensors(trained.network))
-    network.eval()
+    trained = train(plan, Alone(), in_memory(rows, target, plan), Checkpoints(work.place))
+    made = network_of(plan.shape)
+    made.load_state_dict(load_tensors(trained.network))
+    made.eval()
     natural = np.divide(1.0, softened, out=np.zeros_like(softened), where=softened > 0.0)
-    t = calibration.temperature(drawn_logits(network, plan, rows.take(held)), work.objects.target[held], natural)
-    probabilities = softmax(drawn_logits(network, plan, rows.take(work.split.test)) / t).mean(axis=0)
+    t = calibration.temperature(drawn_logits(made, plan, held.model_rows()), held.target, natural)
+    probabilities = softmax(drawn_logits(made, plan, work.test.model_rows()) / t).mean(axis=0)
     return where_seen(work, calibration.reweighted(probabilities, softened))
 
 
@@ -95,13 +97,11 @@ def where_seen(work: Work, probabilities: FloatArray) -> FloatArray:
 
     Such a class gets `UNSEEN`. Without redshifts among the features the probabilities stay as they are.
     """
-    if HOST not in work.objects.names:
+    if HOST not in work.train.names:
         return probabilities
-    has_host, target = np.isfinite(work.objects.column(HOST)), work.objects.target
-    train_rows, test_rows = work.split.train, work.split.test
     seen = np.zeros((2, probabilities.shape[1]), bool)
-    seen[has_host[train_rows].astype(int), target[train_rows]] = True
-    kept = np.where(seen[has_host[test_rows].astype(int)], probabilities, UNSEEN)
+    seen[np.isfinite(work.train.column(HOST)).astype(int), work.train.target] = True
+    kept = np.where(seen[np.isfinite(work.test.column(HOST)).astype(int)], probabilities, UNSEEN)
     total: FloatArray = kept.sum(axis=1, keepdims=True)
     return kept / total
 
@@ -118,6 +118,8 @@ def in_memory(rows: FeatureRows, target: NDArray[np.int64], plan: Plan) -> Batch
         "grid_mean": rows.grid_mean.reshape(n_rows, -1),
         "grid_sd": rows.grid_sd.reshape(n_rows, -1),
     }
+    if rows.points is not None:
+        arrays["points"] = rows.points
 
     def batches(epoch: int, shard: int) -> Iterator[Batch]:
         order = np.random.default_rng([plan.seed, epoch]).permutation(n_rows)
@@ -127,17 +129,20 @@ def in_memory(rows: FeatureRows, target: NDArray[np.int64], plan: Plan) -> Batch
     return batches
 
 
-def drawn_logits(network: LightCurveTcn, plan: Plan, rows: FeatureRows) -> FloatArray:
+def drawn_logits(network: HybridNetwork[Any], plan: Plan, rows: FeatureRows) -> FloatArray:
     """Logits (2, M, C) of the curves moved along a noise pattern and against it."""
-    pattern = noise_patterns(plan.n_steps, plan.seed, plan.shape.n_bands)[0]
+    curves = curves_for(plan.shape, plan.n_steps, plan.seed)
     made = [np.zeros((2, 0, plan.shape.n_classes))]
     for start in range(0, len(rows), _BLOCK):
         block = rows.take(slice(start, start + _BLOCK))
-        curve, features = channels(block), torch.from_numpy(plan.scaler.scaled(block.values))
+        features = torch.from_numpy(plan.scaler.scaled(block.values))
         with torch.inference_mode():
-            draws = [network(torch.from_numpy(redrawn(curve, either, 1.0)), features)[0] for either in (pattern, -pattern)]
+            draws = [network(curve, features)[0] for curve in curves.drawn(block)]
         made.append(np.stack([logits.double().numpy() for logits in draws]))
     return np.concatenate(made, axis=1)
 
 
-FITS: Mapping[str, Fit] = {**{name: partial(trees, baseline) for name, baseline in BASELINES.items()}, "tcn": tcn}
+FITS: Mapping[str, Fit] = {
+    **{name: partial(trees, baseline) for name, baseline in BASELINES.items()},
+    **{kind: partial(network, kind) for kind in SHAPES},
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +17,25 @@ from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.kernels.feature_catalogue import FEATURE_SETS
 from deeprubin_spark.kernels.host_features import OF_REDSHIFT
 from deeprubin_spark.models.inputs import FeatureRows, Float32Array, model_features
+from deeprubin_spark.models.points import as_matrix
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import LABELS
 from deeprubin_spark.schemas.features import GRID_COLUMNS, rule_of
+from deeprubin_spark.schemas.packed_points import model_records
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.protocols import Protocol
 
 # Simulations place their objects and know no upper limits: neither says what an object is.
 _LEFT_OUT = ("limits", "context")
 MOST_OBJECTS = 200_000
+_OF_OBJECTS = ("object_id", "values", "target", "grid_time", "grid_mean", "grid_sd", "points")
 
 
 @dataclass(frozen=True)
 class Labelled:
     """N objects: object_id (N,), values (N, F) float32, NaN where missing, of the features `names`, and target (N,), places in the taxonomy.
 
-    grid_time (N, T) [d], grid_mean, grid_sd (N, W, T) [nJy]: the Gaussian process, as in `inputs.FeatureRows`; float32.
+    grid_time (N, T) [d], grid_mean, grid_sd (N, W, T) [nJy]: the Gaussian process; points (N, 5 x 256); as in `inputs.FeatureRows`, float32.
     """
 
     object_id: NDArray[np.str_]
@@ -41,11 +45,28 @@ class Labelled:
     grid_time: Float32Array
     grid_mean: Float32Array
     grid_sd: Float32Array
+    points: Float32Array
 
     def without_redshift(self) -> Labelled:
         """The same objects without the features that a redshift is part of."""
         kept = [i for i, name in enumerate(self.names) if not name.startswith(OF_REDSHIFT)]
         return replace(self, names=tuple(self.names[i] for i in kept), values=self.values[:, kept])
+
+    def take(self, rows: NDArray[np.integer]) -> Labelled:
+        """The named objects, in that order."""
+        chosen: dict[str, Any] = {name: getattr(self, name)[rows] for name in _OF_OBJECTS}
+        return replace(self, **chosen)
+
+    def joined(self, more: Labelled) -> Labelled:
+        """These objects, then `more` of them. ValueError where the features are not the same."""
+        if more.names != self.names:
+            raise ValueError(f"labelled objects: the same features expected, found {len(self.names)} and {len(more.names)} of other names")
+        both: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in _OF_OBJECTS}
+        return replace(self, **both)
+
+    def parents(self) -> NDArray[np.str_]:
+        """Id of the object (N,) that each is a part or a copy of: what stands before '/'."""
+        return np.array([name.partition("/")[0] for name in self.object_id.tolist()], str)
 
     def column(self, name: str) -> Float32Array:
         """The values of a feature (N,)."""
@@ -59,13 +80,13 @@ class Labelled:
     def model_rows(self) -> FeatureRows:
         """The objects as networks read them, with the features `model_names`."""
         columns = [self.names.index(name) for name in self.model_names()]
-        return FeatureRows(self.values[:, columns], self.grid_time, self.grid_mean, self.grid_sd)
+        return FeatureRows(self.values[:, columns], self.grid_time, self.grid_mean, self.grid_sd, self.points)
 
     @cached_property
     def sha256(self) -> str:
         """Of everything that a result depends on."""
         found = hashlib.sha256("\n".join([*self.names, *self.object_id]).encode())
-        for array in (self.values, self.grid_time, self.grid_mean, self.grid_sd):
+        for array in (self.values, self.grid_time, self.grid_mean, self.grid_sd, self.points):
             found.update(array.tobytes())
         found.update(self.target.tobytes())
         return found.hexdigest()
@@ -86,7 +107,7 @@ def _objects(run: Run, survey: str, source: str) -> Labelled:
     names = tuple(f.name for f in rule.feature_set.features if f.group not in _LEFT_OUT)
     truth = _with_class(run, survey, source).groupBy("object_id").agg(F.max_by("class", "labelled_on").alias("class"))
     rows = run.read(rule.table, survey=survey).where((F.col("feature_set") == rule.feature_set.name) & (F.col("status") == "ok"))
-    found = rows.select("object_id", *names, *GRID_COLUMNS).join(truth, "object_id").sort("object_id")
+    found = rows.select("object_id", *names, *GRID_COLUMNS, "points").join(truth, "object_id").sort("object_id")
     n_objects = found.count()
     if not 0 < n_objects <= MOST_OBJECTS:
         raise NoInputError(
@@ -100,7 +121,8 @@ def _objects(run: Run, survey: str, source: str) -> Labelled:
     object_id = table["object_id"].to_numpy(zero_copy_only=False).astype(str)
     time, mean, sd = (arrow.matrix_in(table[name].combine_chunks()) for name in GRID_COLUMNS)
     bands = (len(target), len(rule.feature_set.bands), time.shape[1])
-    return Labelled(object_id, names, values, target, time, mean.reshape(bands), sd.reshape(bands))
+    points = as_matrix(*model_records(table["points"].combine_chunks()))
+    return Labelled(object_id, names, values, target, time, mean.reshape(bands), sd.reshape(bands), points)
 
 
 def _with_class(run: Run, survey: str, source: str) -> DataFrame:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from deeprubin_spark.errors import DataGateError
-from deeprubin_spark.models.inputs import N_PATTERNS, FeatureScaler, Float32Array, channels, noise_patterns, redrawn
-from deeprubin_spark.models.losses import summed_loss
-from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.kernels.counter_random import Keys, keys, uniforms
+from deeprubin_spark.models.curves import Training
+from deeprubin_spark.models.hybrid import HybridNetwork, Thinning
+from deeprubin_spark.models.inputs import FeatureScaler, Float32Array
+from deeprubin_spark.models.losses import multitask_loss, reconstruction_loss
+from deeprubin_spark.models.networks import Shape, curves_for, network_of
 from deeprubin_spark.training.checkpoints import Checkpoints, State
 from deeprubin_spark.training.export import feature_rows
 from deeprubin_spark.training.reader import Batch
@@ -29,7 +31,7 @@ WARM_UP = 0.05  # [1] of all steps
 WEIGHT_DECAY = 0.6
 MAX_GRADIENT = 1.0
 HIDDEN_FEATURES = 0.5  # [1] of the feature values are hidden from a network in training: hundreds of them say the same in another way
-HIDDEN_STEPS = (6, 20)  # of the grid's 64: how much of a curve is hidden, in half of its epochs
+_FEATURES, _DROPOUT = 1_000, 1_001  # what a row's key is drawn again for; its curve's draws have smaller numbers
 
 Value = TypeVar("Value")
 Batches = Callable[[int, int], Iterator[Batch]]
@@ -39,7 +41,7 @@ Batches = Callable[[int, int], Iterator[Batch]]
 class Plan:
     """All that decides the result, small enough to be sent to every rank. class_weight: (C,)."""
 
-    shape: TcnShape
+    shape: Shape
     scaler: FeatureScaler
     class_weight: Float32Array
     n_rows: int
@@ -84,6 +86,16 @@ class Alone:
         return value
 
 
+class Prepared(NamedTuple):
+    """A batch of B rows: the curve and what of it is to be rebuilt, features (B, F), target and weight (B,), and keys for dropout (B,)."""
+
+    given: Training[Any]
+    features: Tensor
+    target: Tensor
+    weight: Tensor
+    dropout_keys: Keys
+
+
 @dataclass(frozen=True)
 class Trained:
     """Weights after the last epoch as safetensors bytes, and each epoch's weighted mean loss."""
@@ -101,7 +113,7 @@ def train(plan: Plan, collective: Collective, batches: Batches, checkpoints: Che
     torch.set_num_threads(1)  # sums over threads come in no fixed order
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(plan.seed)
-    network = LightCurveTcn(plan.shape)
+    network = network_of(plan.shape)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=WEIGHT_DECAY)
     state = collective.from_first(checkpoints.latest() if collective.rank == 0 else None) or State.of(network, optimizer, ())
     state.restore(network, optimizer)
@@ -123,45 +135,21 @@ def learning_rate(plan: Plan, step: int) -> float:
 
 
 class Preparation:
-    """Batches to tensors: scaled, redrawn within the light curve's errors, and partly hidden."""
+    """Batches to tensors: scaled and partly hidden features, and light curves as the network's `Curves` give them in training."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._patterns = noise_patterns(plan.n_steps, plan.seed, plan.shape.n_bands)
+        self._curves = curves_for(plan.shape, plan.n_steps, plan.seed)
 
-    def __call__(self, batch: Batch, epoch: int) -> tuple[Tensor, ...]:
-        """channels, features, target, weight, for the reconstruction mean, sd, hidden, and what dropout keeps; rows first."""
-        rows = feature_rows(batch)
-        made = channels(rows)
-        draws = _random_words(batch["row"].astype(np.uint64), epoch, self._plan.seed)
-        kappa = (draws[:, 0] % 1024 / 1024.0).astype(np.float32)
-        sign = np.where(draws[:, 1] % 2 == 0, 1.0, -1.0).astype(np.float32)[:, None, None]
-        hidden = self._hidden(draws)
-        given = redrawn(made, sign * self._patterns[draws[:, 2] % N_PATTERNS], kappa)
-        n_bands = self._plan.shape.n_bands
-        given[:, : 2 * n_bands] *= 1.0 - hidden[:, None]
-        given[:, -1] = hidden
-        weight = batch["weight"] * self._plan.class_weight[batch["label"]]
-        arrays = (
-            given,
-            self._plan.scaler.scaled(batch["features"]) * _kept(draws[:, 6], self._plan.shape.n_features, HIDDEN_FEATURES),
-            batch["label"].astype(np.int64),
-            weight,
-            made[:, :n_bands],
-            made[:, n_bands : 2 * n_bands],
-            hidden,
-            _kept(draws[:, 7], self._plan.shape.hidden, self._plan.shape.dropout),
-        )
-        return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
-
-    def _hidden(self, draws: NDArray[np.uint64]) -> Float32Array:
-        """(B, T) 1 where hidden: one stretch of 6 to 19 steps in every second row, none in the others."""
-        n_steps = self._plan.n_steps
-        length = HIDDEN_STEPS[0] + draws[:, 3] % (HIDDEN_STEPS[1] - HIDDEN_STEPS[0])
-        start = draws[:, 4] % (n_steps - length + 1)
-        steps = np.arange(n_steps, dtype=np.uint64)
-        inside = (steps >= start[:, None]) & (steps < (start + length)[:, None])
-        return (inside & (draws[:, 5] % 2 == 0)[:, None]).astype(np.float32)
+    def __call__(self, batch: Batch, epoch: int) -> Prepared:
+        """The batch's rows, as they are in this epoch."""
+        plan = self._plan
+        row_keys = keys(plan.seed, epoch, batch["row"])
+        given = self._curves.training(feature_rows(batch), row_keys)
+        features = plan.scaler.scaled(batch["features"]) * _kept(keys(row_keys, _FEATURES), plan.shape.n_features, HIDDEN_FEATURES)
+        target = torch.from_numpy(batch["label"].astype(np.int64))
+        weight = torch.from_numpy(batch["weight"] * plan.class_weight[batch["label"]])
+        return Prepared(given, torch.from_numpy(features), target, weight, keys(row_keys, _DROPOUT))
 
 
 def _epoch(
@@ -169,7 +157,7 @@ def _epoch(
     plan: Plan,
     collective: Collective,
     batches: Batches,
-    network: LightCurveTcn,
+    network: HybridNetwork[Any],
     optimizer: torch.optim.Optimizer,
     prepare: Preparation,
 ) -> float:
@@ -199,25 +187,33 @@ def _epoch(
     return loss / weight
 
 
-def batch_loss(network: LightCurveTcn, prepared: tuple[Tensor, ...], noise: str) -> tuple[Tensor, Tensor]:
-    """Summed loss of a batch that `Preparation` made, and its weights (B,)."""
-    given, features, target, weight, mean, measured_sd, hidden, kept = prepared
-    network.thinning.kept = kept
-    logits, rebuilt, log_sd = network(given, features)
-    return summed_loss(logits, rebuilt, log_sd, target, weight, mean, measured_sd, hidden, noise), weight
+def batch_loss(network: HybridNetwork[Any], prepared: Prepared, noise: str) -> Tensor:
+    """Summed loss of a batch, the network thinned as it stands."""
+    given = prepared.given
+    logits, mean, log_sd = network(given.curve, prepared.features)
+    rebuilt = reconstruction_loss(mean, log_sd, given.mean, given.sd, given.hidden, noise)
+    return multitask_loss(logits, prepared.target, prepared.weight, rebuilt)
 
 
-def _gradient(network: LightCurveTcn, prepared: tuple[Tensor, ...], noise: str) -> Tensor:
+def _gradient(network: HybridNetwork[Any], prepared: Prepared, noise: str) -> Tensor:
     """Gradient of a batch's summed loss, then the summed loss and the summed weight: (P + 2,)."""
     network.zero_grad(set_to_none=True)
-    loss, weight = batch_loss(network, prepared, noise)
+    thin(network, prepared.dropout_keys)
+    loss = batch_loss(network, prepared, noise)
     loss.backward()
-    return torch.cat(
-        [*(p.grad.reshape(-1) for p in network.parameters() if p.grad is not None), loss.detach().reshape(1), weight.sum().reshape(1)]
-    )
+    gradient = [p.grad.reshape(-1) for p in network.parameters() if p.grad is not None]
+    return torch.cat([*gradient, loss.detach().reshape(1), prepared.weight.sum().reshape(1)])
 
 
-def _step(network: LightCurveTcn, optimizer: torch.optim.Optimizer, total: Tensor, rate: float) -> None:
+def thin(network: HybridNetwork[Any], row_keys: Keys) -> None:
+    """Dropout of a batch: what a row's class is read from by the row's own key, inner layers all alike by the first row's."""
+    for i, thinning in enumerate(module for module in network.modules() if isinstance(module, Thinning)):
+        of_rows = row_keys if thinning is network.thinning else row_keys[:1]
+        kept = torch.from_numpy(_kept(keys(of_rows, i), thinning.width, thinning.share))
+        thinning.kept = kept if thinning is network.thinning else kept[0]
+
+
+def _step(network: HybridNetwork[Any], optimizer: torch.optim.Optimizer, total: Tensor, rate: float) -> None:
     """One optimiser step along the mean gradient over all shards, its norm clipped."""
     gradient = total[:-2] / total[-1].clamp(min=1e-6)
     gradient *= min(1.0, MAX_GRADIENT / (float(gradient.norm()) + 1e-12))
@@ -230,24 +226,7 @@ def _step(network: LightCurveTcn, optimizer: torch.optim.Optimizer, total: Tenso
     optimizer.step()
 
 
-def _random_words(row: NDArray[np.uint64], epoch: int, seed: int) -> NDArray[np.uint64]:
-    """Eight independent 64-bit words for each row, epoch and seed. (B,) to (B, 8)."""
-    with np.errstate(over="ignore"):
-        state = row * np.uint64(6_364_136_223_846_793_005) + np.uint64((epoch * 1_000_003 + seed * 7_919 + 1) % 2**63)
-    return _words(state, 8)
-
-
-def _words(state: NDArray[np.uint64], n_words: int) -> NDArray[np.uint64]:
-    """Independent 64-bit words of each state: splitmix64 (Steele, Lea & Flood 2014). (B,) to (B, n_words)."""
-    count = np.arange(1, n_words + 1, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        z = state[:, None] * np.uint64(0xD1342543DE82EF95) + count * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
-
-
-def _kept(word: NDArray[np.uint64], n_values: int, share: float) -> Float32Array:
-    """(B, n_values): 0 for a `share` of them, drawn by each row's word (B,), and for the others what keeps the mean as it was."""
-    is_kept = _words(word, n_values) >> np.uint64(11) >= np.uint64(round(share * 2**53))
+def _kept(row_keys: Keys, n_values: int, share: float) -> Float32Array:
+    """(B, n_values): 0 for a `share` of them, drawn by each row's key (B,), and for the others what keeps the mean as it was."""
+    is_kept = uniforms(keys(row_keys[:, None], np.arange(n_values))) >= share
     return np.where(is_kept, np.float32(1.0 / (1.0 - share)), np.float32(0.0))

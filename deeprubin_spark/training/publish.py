@@ -24,11 +24,12 @@ from deeprubin_spark.models import published
 from deeprubin_spark.models.baseline import boosted_trees
 from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import AnomalyForest
-from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, model_features, noise_patterns
+from deeprubin_spark.models.hybrid import HybridNetwork
+from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, model_features
 from deeprubin_spark.models.laplace import LastLayerLaplace
 from deeprubin_spark.models.losses import class_weights
+from deeprubin_spark.models.networks import curves_for, network_of, shape_of
 from deeprubin_spark.models.published import Parts, PublishedModel
-from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import MODELS
 from deeprubin_spark.schemas.features import rule_of
@@ -39,7 +40,6 @@ from deeprubin_spark.training.distributed import train_on_spark
 from deeprubin_spark.training.export import Export, Fold, export, read_fold
 from deeprubin_spark.training.loop import Plan, Trained
 from deeprubin_spark.training.metrics import confusion, metrics
-from deeprubin_spark.training.reader import Shards
 from deeprubin_spark.training.tracking import track
 
 MIN_ANOMALY_OBJECTS = 20
@@ -57,7 +57,7 @@ def train_and_publish(run: Run) -> PublishedModel:
     made = export(run)
     train = read_fold(made, "train")
     plan = planned(made, train, settings)
-    shards = Shards(made.files, made.group_rows, settings.processes)
+    shards = made.shards(settings.processes)
     place = Path(made.directory) / f"run-{_key(plan)}"
     trained = train_on_spark(plan, shards, place, settings)
     validation = read_fold(made, "validation")
@@ -79,7 +79,7 @@ def planned(made: Export, train: Fold, settings: TrainingSettings) -> Plan:
     counts = torch.from_numpy(np.bincount(train.target, minlength=len(CLASS_NAMES)))
     names = model_features(rule_of(settings.survey).feature_set)
     return Plan(
-        shape=TcnShape(len(names), len(CLASS_NAMES), n_bands=made.n_bands),
+        shape=shape_of(settings.network, len(names), len(CLASS_NAMES), made.n_bands),
         scaler=FeatureScaler.fit(train.rows.values, names),
         class_weight=class_weights(counts).float().numpy(),
         n_rows=made.n_rows,
@@ -94,34 +94,34 @@ def planned(made: Export, train: Fold, settings: TrainingSettings) -> Plan:
 
 def finished(plan: Plan, trained: Trained, forest: AnomalyForest, train: Fold, validation: Fold, feature_set: FeatureSet) -> Parts:
     """The trained network, what its training objects leave open of its last layer, and what the validation fold says of its probabilities."""
-    network = LightCurveTcn(plan.shape)
+    network = network_of(plan.shape)
     network.load_state_dict(load_tensors(trained.network))
     network.eval()
     posterior = LastLayerLaplace.fit(_last_layer(network), _last_hidden(network, plan, train.rows), train.target)
     last_layers = posterior.drawn(published.N_DRAWS, plan.seed).astype(np.float32)
-    patterns = noise_patterns(plan.n_steps, plan.seed, plan.shape.n_bands)
+    pattern = curves_for(plan.shape, plan.n_steps, plan.seed).pattern
     as_it_is = Calibration(1.0, 1.0, np.zeros(0), np.ones(1))
-    parts = Parts(feature_set, network, plan.scaler, forest, patterns, last_layers, as_it_is)
+    parts = Parts(feature_set, network, plan.scaler, forest, pattern, last_layers, as_it_is)
     logits = published.assemble({}, parts).logits(validation.rows)
     of_first_half = np.array([zlib.crc32(parent.encode()) % 2 == 0 for parent in _parents(validation)])
     found = Calibration.fit(logits.reshape(-1, *logits.shape[2:]), validation.target, of_first_half)
     return dataclasses.replace(parts, calibration=found)
 
 
-def _last_layer(network: LightCurveTcn) -> torch.nn.Linear:
+def _last_layer(network: HybridNetwork[Any]) -> torch.nn.Linear:
     last = network.classes[-1]
     assert isinstance(last, torch.nn.Linear)
     return last
 
 
-def _last_hidden(network: LightCurveTcn, plan: Plan, rows: FeatureRows) -> NDArray[np.float32]:
-    """What the last layer reads of each light curve as it is, (N, H)."""
-    made = []
+def _last_hidden(network: HybridNetwork[Any], plan: Plan, rows: FeatureRows) -> NDArray[np.float32]:
+    """What the last layer reads of each light curve, moved along the noise pattern, (N, H)."""
+    curves, made = curves_for(plan.shape, plan.n_steps, plan.seed), []
     with torch.inference_mode():
         for start in range(0, len(rows), _BLOCK):
             block = rows.take(slice(start, start + _BLOCK))
-            curve, features = torch.from_numpy(channels(block)), torch.from_numpy(plan.scaler.scaled(block.values))
-            made.append(network.last_hidden(network.joined(curve, features)[0]).numpy())
+            features = torch.from_numpy(plan.scaler.scaled(block.values))
+            made.append(network.last_hidden(network.joined(curves.drawn(block)[0], features)[0]).numpy())
     return np.concatenate(made)
 
 

@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from deeprubin_spark.training.export import COLUMNS
-
 Batch = dict[str, np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True)
 class Shards:
-    """Files of one row group of `group_rows` rows each, shared out among `count` shards: file i belongs to shard i % count."""
+    """Files of one row group of `group_rows` rows each, shared out among `count` shards: file i belongs to shard i % count. columns: read."""
 
     files: tuple[str, ...]
     group_rows: int
     count: int
+    columns: tuple[str, ...]
 
     @property
     def rows_of_one(self) -> int:
@@ -30,7 +29,7 @@ class Shards:
         """The shard's batches of an epoch: the same in every run, another order every epoch. DataGateError where rows are lost."""
         from deeprubin_spark.training import petastorm_compat  # only in training processes: what it does to one cannot be undone
 
-        groups = petastorm_compat.read_epoch(self.files, COLUMNS, rows=self.rows_of_one, epoch=epoch, rank=shard, ranks=self.count)
+        groups = petastorm_compat.read_epoch(self.files, self.columns, rows=self.rows_of_one, epoch=epoch, rank=shard, ranks=self.count)
         return _batches(_shuffled(groups, epoch, seed), batch_size)
 
 

@@ -85,14 +85,11 @@ def halves(study: Study) -> tuple[IntArray, IntArray]:
 
 def domains_of(study: Study, adapting: IntArray, judged: IntArray, copies: Labelled | None) -> Domains:
     """The domains, the source with or without copies of its objects."""
-    rows, label = study.objects.model_rows(), study.target()[study.spectroscopic]
-    source = rows.take(np.flatnonzero(study.spectroscopic))
+    rows, source = study.rows(), study.objects.take(np.flatnonzero(study.spectroscopic))
     if copies is not None:
-        more = copies.model_rows()
-        source = FeatureRows(*(np.concatenate([getattr(source, name), getattr(more, name)]) for name in source.__dataclass_fields__))
-        label = np.concatenate([label, study.target(copies)])
+        source = source.joined(copies)
     told = "spectroscopic" if copies is None else f"spectroscopic and copies {copies.sha256}"
-    return Domains(source, label, rows.take(adapting), rows.take(judged), study.objects.model_names(), told)
+    return Domains(study.rows(source), study.target(source), rows.take(adapting), rows.take(judged), study.objects.model_names(), told)
 
 
 def outcome(study: Study, domains: Domains, method: str, seed: int) -> Outcome:

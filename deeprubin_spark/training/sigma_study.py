@@ -44,7 +44,7 @@ class Variant:
 
     def rows(self, study: Study, inflated: float = 1.0) -> tuple[FeatureRows, tuple[str, ...]]:
         """All objects as this network reads them, their errors multiplied, and the names of the features."""
-        rows, names = study.objects.model_rows(), study.objects.model_names()
+        rows, names = study.rows(), study.objects.model_names()
         if self.reads == "curve":
             rows, names = replace(rows, values=rows.values[:, :0]), ()
         strength = np.float32(0.0 if self.errors == "none" else inflated)

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,10 @@ class Study:
         full = np.zeros((len(probabilities), len(CLASS_NAMES)))
         full[:, self.classes] = probabilities
         return full
+
+    def rows(self, of: Labelled | None = None) -> FeatureRows:
+        """All objects as the network over the grid reads them."""
+        return replace((of or self.objects).model_rows(), points=None)
 
     def plan(self, rows: FeatureRows, names: Sequence[str], seed: int, noise: str = "gaussian") -> Plan:
         """Of a fit on all of `rows`, objects of the same weight."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
 from deeprubin_spark.kernels.isolation_forest import score_samples
 from deeprubin_spark.models import published
+from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import N_TREES, AnomalyForest
 from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, model_features, noise_patterns
 from deeprubin_spark.models.published import Parts, PublishedModel
@@ -115,9 +116,12 @@ def _model() -> PublishedModel:
     torch.manual_seed(_SEED)
     values = _values(np.random.default_rng(_SEED), missing=0.3)[:1000]
     untrained = LightCurveTcn(TcnShape(len(MODEL_FEATURES), len(CLASS_NAMES))).eval()
-    parts = Parts(
-        ZTF_GR, untrained, FeatureScaler.fit(values, MODEL_FEATURES), AnomalyForest.fit(values, _SEED), noise_patterns(_N_STEPS, _SEED), 1.0
-    )
+    last = untrained.classes[-1]
+    own = np.column_stack([last.weight.detach().numpy(), last.bias.detach().numpy()])
+    drawn = np.repeat(own[None], published.N_DRAWS, axis=0).astype(np.float32)
+    scaler, forest = FeatureScaler.fit(values, MODEL_FEATURES), AnomalyForest.fit(values, _SEED)
+    calibration = Calibration(1.0, 0.9, np.linspace(0.1, 0.9, 14), np.linspace(0.1, 1.0, 15))
+    parts = Parts(ZTF_GR, untrained, scaler, forest, noise_patterns(_N_STEPS, _SEED)[:1], drawn, calibration)
     return published.assemble({}, parts)
 
 

@@ -155,7 +155,7 @@ def test_the_same_versions_make_the_same_export_and_are_not_written_twice(spark,
 
 
 def test_two_shards_read_every_exported_id_once_in_every_epoch_and_in_another_order(exported):
-    shards = Shards(exported.files, exported.group_rows, 2)
+    shards = exported.shards(2)
     with _training_process() as process:
         first, second, again = (process.submit(_ids, shards, epoch).result(timeout=300) for epoch in (0, 1, 0))
     assert sorted(first[0] + first[1]) == sorted(second[0] + second[1]) == list(range(exported.n_rows))
@@ -175,7 +175,7 @@ def test_one_process_with_both_shards_has_the_losses_of_two_processes(spark, pla
     run = run_at(spark, place, "models")
     plan = planned(exported, read_fold(exported, "train"), run.settings.training)
     with _training_process() as process:
-        twin = process.submit(_train_alone, plan, Shards(exported.files, exported.group_rows, 2)).result(timeout=300)
+        twin = process.submit(_train_alone, plan, exported.shards(2)).result(timeout=300)
     assert model.manifest["training"]["losses"] == pytest.approx(twin.losses, rel=1e-5)
 
 
@@ -224,7 +224,7 @@ def test_ranks_on_two_workers_of_a_cluster_make_the_same_model(model, place, tmp
 def test_ranks_joined_by_torch_alone_have_the_losses_of_horovods(spark, place, exported, model):
     run = run_at(spark, place, "models", "training.launcher=torch")
     plan = planned(exported, read_fold(exported, "train"), run.settings.training)
-    trained = train_on_spark(plan, Shards(exported.files, exported.group_rows, 2), place / "by-torch", run.settings.training)
+    trained = train_on_spark(plan, exported.shards(2), place / "by-torch", run.settings.training)
     assert model.manifest["training"]["losses"] == pytest.approx(trained.losses, rel=1e-5)
 
 
@@ -233,7 +233,7 @@ def test_ranks_joined_by_torch_alone_have_the_losses_of_horovods(spark, place, e
 def test_a_run_that_lost_a_rank_in_an_epoch_ends_with_the_losses_of_one_that_did_not(spark, place, exported):
     run = run_at(spark, place, "models", "training.epochs=30")
     plan = planned(exported, read_fold(exported, "train"), run.settings.training)
-    shards = Shards(exported.files, exported.group_rows, 2)
+    shards = exported.shards(2)
     checkpoints = place / "killed"
     killed: list[int] = []
     killer = threading.Thread(target=_kill_a_rank, args=(Checkpoints(checkpoints), killed), daemon=True)

@@ -12,12 +12,10 @@ from deeprubin_spark.models.losses import (
     RECONSTRUCTION_WEIGHT,
     beta_nll,
     class_weights,
-    gaussian_loss,
     gaussian_nll,
     multitask_loss,
     reconstruction_loss,
     student_nll,
-    summed_loss,
 )
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 
@@ -25,17 +23,18 @@ from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 def test_the_gaussian_loss_is_the_formula_on_the_hidden_points():
     rebuilt, mean, measured = torch.zeros(1, 2, 4), torch.full((1, 2, 4), 3.0), torch.full((1, 2, 4), 4.0)
     log_sd = torch.full((1, 2, 4), math.log(3.0))
-    hidden = torch.tensor([[0.0, 1.0, 1.0, 0.0]])
-    assert gaussian_loss(rebuilt, log_sd, mean, measured, hidden).item() == pytest.approx(0.5 * (9.0 / 25.0 + math.log(25.0)))
+    hidden = torch.tensor([0.0, 1.0, 1.0, 0.0]).expand(1, 2, 4)
+    expected = 0.5 * (9.0 / 25.0 + math.log(25.0) + math.log(2.0 * math.pi))
+    assert reconstruction_loss(rebuilt, log_sd, mean, measured, hidden).item() == pytest.approx(expected)
 
 
 def test_what_the_measurement_does_not_know_costs_little():
     rebuilt, mean, log_sd = torch.zeros(1, 2, 4), torch.ones(1, 2, 4), torch.full((1, 2, 4), -3.0)
-    hidden = torch.ones(1, 4)
+    hidden = torch.ones(1, 2, 4)
     gradients = []
     for sd in (0.1, 1.0, 10.0):
         guess = rebuilt.clone().requires_grad_()
-        gaussian_loss(guess, log_sd, mean, torch.full((1, 2, 4), sd), hidden).sum().backward()
+        reconstruction_loss(guess, log_sd, mean, torch.full((1, 2, 4), sd), hidden).sum().backward()
         gradients.append(float(guess.grad.abs().max()))
     assert gradients[0] > 10 * gradients[1] > 100 * gradients[2]
 
@@ -43,7 +42,8 @@ def test_what_the_measurement_does_not_know_costs_little():
 def test_a_row_that_hides_nothing_is_only_classified_and_a_row_of_weight_zero_counts_nothing():
     logits, target = torch.tensor([[2.0, 0.0], [0.0, 5.0]]), torch.tensor([0, 0])
     grid = torch.randn(2, 2, 4, generator=torch.Generator().manual_seed(1))
-    loss = summed_loss(logits, grid, grid, target, torch.tensor([1.0, 0.0]), grid + 1, grid.abs(), torch.zeros(2, 4))
+    rebuilt = reconstruction_loss(grid, grid, grid + 1, grid.abs(), torch.zeros(2, 2, 4))
+    loss = multitask_loss(logits, target, torch.tensor([1.0, 0.0]), rebuilt)
     assert loss.item() == pytest.approx(math.log(1.0 + math.exp(-2.0)))
     assert RECONSTRUCTION_WEIGHT > 0
 
@@ -125,17 +125,3 @@ def test_the_best_model_error_is_what_the_measurement_does_not_explain():
         reconstruction_loss(torch.zeros_like(sd), torch.full_like(sd, math.log(s)), truth, sd, torch.ones_like(sd)).item() for s in tried
     ]
     assert tried[int(np.argmin(losses))] == pytest.approx(0.5, abs=0.04)
-
-
-def test_the_summed_loss_of_the_grid_is_the_multitask_loss_with_its_gaussian_loss():
-    generator = torch.Generator().manual_seed(7)
-    logits, grid = torch.randn(3, 4, generator=generator), torch.randn(4, 3, 2, 5, generator=generator)
-    target, weight, hidden = torch.tensor([0, 3, 1]), torch.tensor([1.0, 0.5, 2.0]), torch.ones(3, 5)
-    parts = gaussian_loss(grid[0], grid[1], grid[2], grid[3].abs(), hidden)
-    whole = summed_loss(logits, grid[0], grid[1], target, weight, grid[2], grid[3].abs(), hidden)
-    torch.testing.assert_close(whole, multitask_loss(logits, target, weight, parts))
-    classification = torch.nn.functional.cross_entropy(logits, target, reduction="none")
-    torch.testing.assert_close(whole, (weight * (classification + 0.1 * parts)).sum())
-    everywhere = hidden[:, None].expand(-1, 2, -1)
-    constant = 0.5 * math.log(2.0 * math.pi)
-    torch.testing.assert_close(reconstruction_loss(grid[0], grid[1], grid[2], grid[3].abs(), everywhere), parts + constant)

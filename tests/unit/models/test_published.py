@@ -12,10 +12,15 @@ from deeprubin_spark.errors import ModelError
 from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
 from deeprubin_spark.models import published
 from deeprubin_spark.models.calibrated import Calibration
+from deeprubin_spark.models.curves import PointCurves
 from deeprubin_spark.models.forest import AnomalyForest
+from deeprubin_spark.models.hybrid import HybridNetwork
 from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, model_features, noise_patterns, redrawn
+from deeprubin_spark.models.networks import network_of, shape_of
+from deeprubin_spark.models.points import as_matrix
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
 from deeprubin_spark.schemas.features import rule_of
+from deeprubin_spark.schemas.packed_points import MODEL_RECORD
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 
 MODEL_FEATURES = model_features(ZTF_GR)
@@ -32,7 +37,17 @@ def rows(n: int) -> FeatureRows:
     return FeatureRows(values, time, rng.normal(size=(n, 2, 64)) * 1e4, rng.uniform(1e2, 1e4, size=(n, 2, 64)))
 
 
-def last_layers(network: LightCurveTcn) -> np.ndarray:
+def some_points(n: int) -> np.ndarray:
+    """3 to 3 n measurements in g and r."""
+    rng = np.random.default_rng(n)
+    counts = 3 * np.arange(1, n + 1)
+    records = np.zeros(counts.sum(), MODEL_RECORD)
+    records["mjd"], records["band"] = rng.uniform(59000.0, 59100.0, len(records)), rng.integers(1, 3, len(records))
+    records["flux_njy"], records["flux_err_njy"] = rng.normal(size=len(records)) * 1e4, 1e3
+    return as_matrix(records, np.concatenate(([0], np.cumsum(counts))))
+
+
+def last_layers(network: HybridNetwork) -> np.ndarray:
     """The network's own, moved a little."""
     last = network.classes[-1]
     own = np.column_stack([last.weight.detach().numpy(), last.bias.detach().numpy()])
@@ -44,10 +59,10 @@ def parts() -> published.Parts:
     torch.manual_seed(1)
     values = rows(400).values
     network = LightCurveTcn(TcnShape(len(MODEL_FEATURES), len(CLASS_NAMES))).eval()
-    forest, patterns = AnomalyForest.fit(values, 1), noise_patterns(64, 1)
+    forest, pattern = AnomalyForest.fit(values, 1), noise_patterns(64, 1)[:1]
     calibration = Calibration(1.3, 0.9, np.array([0.2]), np.array([0.1, 0.5]))
     scaler = FeatureScaler.fit(values, MODEL_FEATURES)
-    return published.Parts(ZTF_GR, network, scaler, forest, patterns, last_layers(network), calibration)
+    return published.Parts(ZTF_GR, network, scaler, forest, pattern, last_layers(network), calibration)
 
 
 @pytest.fixture
@@ -77,7 +92,7 @@ def test_what_is_read_back_is_what_was_trained_to_the_last_bit(saved, parts):
         np.testing.assert_array_equal(again.forest.arrays()[name], values)
     for name, tensor in parts.network.state_dict().items():
         assert torch.equal(again.network.state_dict()[name], tensor)
-    np.testing.assert_array_equal(again.patterns, parts.patterns[:1])
+    np.testing.assert_array_equal(again.pattern, parts.pattern)
     np.testing.assert_array_equal(again.last_layers, parts.last_layers)
     assert again.calibration.as_dict() == parts.calibration.as_dict()
 
@@ -131,13 +146,30 @@ def test_logits_are_those_of_the_network_itself_with_a_drawn_last_layer(saved, p
     _, model = saved
     every = rows(30)
     own = parts.network.classes[-1]
-    moved = torch.from_numpy(redrawn(channels(every), parts.patterns[0], 1.0))
+    moved = torch.from_numpy(redrawn(channels(every), parts.pattern[0], 1.0))
     features = torch.from_numpy(parts.scaler.scaled(every.values))
     with torch.inference_mode():
         hidden = parts.network.last_hidden(parts.network.joined(moved, features)[0])
         expected = hidden @ torch.from_numpy(parts.last_layers[2, :, :-1]).T + torch.from_numpy(parts.last_layers[2, :, -1])
     assert own.out_features == len(CLASS_NAMES)
     np.testing.assert_allclose(model.logits(every)[2, 0], expected.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["transformer", "gru"])
+def test_a_network_over_points_is_published_and_answers_each_row_for_itself(tmp_path, parts, kind):
+    torch.manual_seed(2)
+    network = network_of(shape_of(kind, len(MODEL_FEATURES), len(CLASS_NAMES), 2)).eval()
+    pattern = PointCurves.of(1).pattern
+    of_points = dataclasses.replace(parts, network=network, pattern=pattern, last_layers=last_layers(network))
+    model = published.save(tmp_path, CONTRACT, of_points)
+    again = published.load(tmp_path / model.version, CONTRACTS)
+    assert model.version.startswith(f"{kind}-ztf_gr_2-") and again.reads_points
+    every = dataclasses.replace(rows(9), points=some_points(9))
+    whole = again.predict(every).probabilities
+    np.testing.assert_allclose(whole.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(again.predict(every.take(slice(3, 5))).probabilities, whole[3:5])
+    with pytest.raises(ValueError, match="needs points"):
+        again.predict(rows(3))
 
 
 def test_no_rows_give_no_predictions(saved):

@@ -138,7 +138,7 @@ def test_padding_of_weight_zero_changes_no_loss(data):
 
 
 def test_what_is_learnt_holds_for_new_objects_and_permuted_labels_teach_nothing(data):
-    plan = a_plan(data, epochs=12)
+    plan = a_plan(data, epochs=24)
     new = labelled(300, 99)
     permuted = data | {"label": np.random.default_rng(3).permutation(data["label"])}
     learnt = train(plan, Alone(), in_memory(data, plan), Checkpoints(None))

@@ -33,7 +33,8 @@ def objects(n: int = N, seed: int = 1, bright: int = 60) -> Labelled:
     sd = np.repeat(rng.uniform(0.5, 6.0, size=(n, 1, 1)), 2, axis=1) * np.ones((1, 1, 64))
     mean = bump[:, None] + sd * rng.normal(size=(n, 2, 64))
     names = ("duration", "rise_20_g")
-    return Labelled(np.array([f"{i:04}" for i in range(n)]), names, values, target, time, mean.astype(np.float32), sd.astype(np.float32))
+    ids, no_points = np.array([f"{i:04}" for i in range(n)]), np.full((n, 1280), np.nan, np.float32)
+    return Labelled(ids, names, values, target, time, mean.astype(np.float32), sd.astype(np.float32), no_points)
 
 
 def a_study(directory, of: Labelled | None = None, epochs: int = 1, bright: int = 60) -> Study:
