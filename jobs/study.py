@@ -33,7 +33,9 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         return
     objects, spectroscopic = labelled(run, PROTOCOLS["spcc-biased"])
-    command = f"deeprubin-study --study {arguments.study} --data {Path(arguments.data).name} --out {arguments.out.name} --seeds {arguments.seeds}"
+    command = (
+        f"deeprubin-study --study {arguments.study} --data {Path(arguments.data).name} --out {arguments.out.name} --seeds {arguments.seeds}"
+    )
     study = studies.Study(objects, spectroscopic, arguments.out, command, code_version.commit())
     result = STUDIES[arguments.study](study, range(1, arguments.seeds + 1))
     print("\n".join(studies.lines(result)), file=sys.stderr)

@@ -59,7 +59,9 @@ def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
     for name, draws in WAYS.items():
         found = [of_draws(draws(study, train_rows, judged, seed)) for seed in seeds]
         scores = summarised([partial(scores_of, each, target) for each in found], len(target))
-        rows.append({"name": name, **{of: score for of, score in scores.items() if not (name == "one network" and of == "auroc_epistemic")}})
+        rows.append(
+            {"name": name, **{of: score for of, score in scores.items() if not (name == "one network" and of == "auroc_epistemic")}}
+        )
     more = {"train": len(train_rows), "judged": len(judged), "members": MEMBERS, "draws": N_DRAWS}
     return write(study, "bayesian", rows, seeds, more)
 

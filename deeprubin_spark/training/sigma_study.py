@@ -26,7 +26,7 @@ from deeprubin_spark.training.checkpoints import Checkpoints
 from deeprubin_spark.training.fits import HELD_SHARE, drawn_logits, in_memory
 from deeprubin_spark.training.loop import Alone, Plan, train
 from deeprubin_spark.training.metrics import accuracy, log_losses
-from deeprubin_spark.training.studies import FAINT, SPLIT_SEED, TRAIN_SHARE, Number, Row, Study, signal_to_noise, summarised, write
+from deeprubin_spark.training.studies import FAINT, MOST_JUDGED, SPLIT_SEED, TRAIN_SHARE, Number, Row, Study, signal_to_noise, summarised, write
 
 INFLATED = (1.0, 2.0, 4.0)
 
@@ -57,7 +57,11 @@ class Variant:
 
 
 BLIND: Mapping[str, Variant] = {reads: Variant(reads, "none") for reads in ("curve", "both")}
-VARIANTS = (*(Variant("curve", "measured", noise) for noise in ("gaussian", "beta", "student")), Variant("both", "measured"), *BLIND.values())
+VARIANTS = (
+    *(Variant("curve", "measured", noise) for noise in ("gaussian", "beta", "student")),
+    Variant("both", "measured"),
+    *BLIND.values(),
+)
 
 
 def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
@@ -72,9 +76,10 @@ def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def split(study: Study) -> tuple[IntArray, IntArray]:
-    """Rows that train and rows that are judged: a random share, the same for all seeds."""
+    """Rows that train, a random share, and at most MOST_JUDGED others, which are judged: the same for all seeds."""
     target = study.target()
-    train_rows, judged = train_test_split(np.arange(len(target)), train_size=TRAIN_SHARE, random_state=SPLIT_SEED, stratify=target)
+    train_rows, others = train_test_split(np.arange(len(target)), train_size=TRAIN_SHARE, random_state=SPLIT_SEED, stratify=target)
+    judged = np.random.default_rng(SPLIT_SEED).permutation(others)[:MOST_JUDGED]
     return np.sort(train_rows), np.sort(judged)
 
 

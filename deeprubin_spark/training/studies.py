@@ -1,13 +1,14 @@
 """Studies of the network: rows of numbers with intervals, made of fits that are each kept as soon as they are done.
 
-    DIR/networks/<key>.safetensors     a trained network, by all that decides it; one that is there is not trained again
-    DIR/study-<name>.json              the result, written last
+DIR/networks/<key>.safetensors     a trained network, by all that decides it; one that is there is not trained again
+DIR/study-<name>.json              the result, written last
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import sys
 import time
@@ -33,7 +34,7 @@ from deeprubin_spark.training.loop import Plan
 
 VERSION = 1  # of what a fit does; part of every key
 N_SAMPLES = 300
-TRAIN_SHARE = 0.2
+TRAIN_SHARE, MOST_JUDGED = 0.1, 6000
 SPLIT_SEED = 0  # one split for all seeds
 FAINT = 10.0  # [1] signal to noise
 _BLOCK = 512
@@ -51,6 +52,7 @@ class Study:
     """What a study works on: the objects, which of them have a spectrum (N,), where fits and result go, the command that asks for it, its code's commit.
 
     copies : of objects with a spectrum, made by augmentation, with a spectrum's class; None: there are none      epochs : of each fit
+    note : what a reader of the result has to know beside the command
     """
 
     objects: Labelled
@@ -60,6 +62,7 @@ class Study:
     commit: str
     copies: Labelled | None = None
     epochs: int = EPOCHS
+    note: str = ""
 
     @cached_property
     def classes(self) -> IntArray:
@@ -165,9 +168,9 @@ def summarised(of_seeds: Sequence[OfSeed], n_objects: int, derived: Callable[[Sc
 
 
 def number(mean: float, sd_of_seeds: float | None, low: float | None, high: float | None) -> Number:
-    """As results hold one; what has no spread or interval has None there."""
+    """As results hold one; None for what has no spread or interval, or is not a number."""
     every = {"mean": mean, "sd_of_seeds": sd_of_seeds, "low": low, "high": high}
-    return {name: None if value is None else round(value, 5) for name, value in every.items()}
+    return {name: None if value is None or not math.isfinite(value) else round(value, 5) for name, value in every.items()}
 
 
 def _means(each: Sequence[Scores], derived: Callable[[Scores], Scores]) -> Scores:
@@ -186,6 +189,7 @@ def write(study: Study, name: str, rows: Sequence[Row], seeds: Sequence[int], mo
         "seconds": round(sum(study.seconds.values()), 1),
         "longest_fit_seconds": round(max(study.seconds.values(), default=0.0), 1),
         "command": study.command,
+        "note": study.note,
         "commit": study.commit,
         "data_sha256": study.objects.sha256,
         "copies_sha256": study.copies.sha256 if study.copies else None,
@@ -200,5 +204,9 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     told = [f"  study {result['study']}  {result['objects']:,} objects, seeds {', '.join(map(str, result['seeds']))}"]
     for row in result["rows"]:
         scores = {name: score for name, score in row.items() if isinstance(score, dict)}
-        told.append(f"    {row['name']}: " + "  ".join(f"{name} {score['mean']:.4f}" for name, score in scores.items()))
+        told.append(f"    {row['name']}: " + "  ".join(f"{name} {_told(score)}" for name, score in scores.items()))
     return told
+
+
+def _told(score: Mapping[str, float | None]) -> str:
+    return " ".join("-" if score[name] is None else f"{score[name]:.4f}" for name in ("mean", "low", "high"))

@@ -28,6 +28,7 @@ JOBS = {
         "ingest_alerce",
         "train",
         "benchmark",
+        "study",
         "replay_night",
     ),
 }

@@ -114,7 +114,9 @@ def test_draws_after_the_body_are_those_of_the_network(tmp_path):
         network, torch.from_numpy(channels(given)), torch.from_numpy(plan.scaler.scaled(given.values)), n_draws=3
     )
     body = studies.body(network, plan, given)
-    np.testing.assert_allclose(bayesian_study.dropout_draws(bayesian_study.AfterBody(network), body, body[:, :0], n_draws=3), whole, rtol=1e-4)
+    np.testing.assert_allclose(
+        bayesian_study.dropout_draws(bayesian_study.AfterBody(network), body, body[:, :0], n_draws=3), whole, rtol=1e-4
+    )
 
 
 def test_scores_of_draws_are_what_they_say():
@@ -127,20 +129,24 @@ def test_scores_of_draws_are_what_they_say():
     assert found["brier"] == pytest.approx(2.0 * np.mean((1.0 - p[np.arange(4), target]) ** 2))
 
 
-def test_statistics_of_the_target_undo_a_shift_of_all_features(tmp_path):
+def test_statistics_of_each_domain_undo_a_shift_of_all_its_features(tmp_path):
     study = a_study(tmp_path)
-    adapting, judged = shift_study.halves(study)
-    domains = shift_study.domains_of(study, adapting, judged, None)
-    source, target = (FeatureScaler.fit(rows.values, domains.names) for rows in (domains.source, domains.target))
-    np.testing.assert_allclose(target.centre - source.centre, 3.0, atol=1.3)
-    moved = target.scaled(domains.source.values + (target.centre - source.centre).astype(np.float32))
-    unmoved = source.scaled(domains.source.values)
-    assert np.abs(np.median(moved, axis=0)).max() < 1e-3 and np.abs(np.median(unmoved, axis=0)).max() < 1e-3
+    domains = shift_study.domains_of(study, *shift_study.halves(study), None)
+    moved = replace(domains.source, values=2.0 * domains.source.values + 5.0)
+    here, there = (FeatureScaler.fit(rows.values, domains.names).scaled(rows.values) for rows in (domains.source, moved))
+    np.testing.assert_allclose(here, there, atol=1e-5)
+    unmoved, followed = (
+        shift_study.outcome(study, replace(domains, target=moved, judged=judged), method, 1).probabilities
+        for method, judged in (("source", domains.source), ("adabn", moved))
+    )
+    np.testing.assert_allclose(unmoved, followed, atol=1e-5)
 
 
 def test_adaptation_closes_a_gap_that_moved_features_made(tmp_path):
     made = objects(480, bright=160)
-    flat = replace(made, grid_mean=np.ones_like(made.grid_mean), grid_sd=np.ones_like(made.grid_sd))  # only the features tell the classes apart
+    flat = replace(
+        made, grid_mean=np.ones_like(made.grid_mean), grid_sd=np.ones_like(made.grid_sd)
+    )  # only the features tell the classes apart
     study = Study(flat, np.arange(480) < 160, tmp_path, "any", "any", epochs=8)
     rows = {row["name"]: row for row in shift_study.run(study, [1])["rows"]}
     accuracy = {name: row["accuracy"]["mean"] for name, row in rows.items()}
@@ -193,6 +199,10 @@ def test_domains_that_are_one_have_no_distance_and_others_two():
 
 def test_a_summary_has_an_interval_that_holds_the_truth_and_ratios_of_means():
     values = np.random.default_rng(4).normal(3.0, 1.0, size=(2, 500))
-    found = summarised([lambda rows, v=v: {"mean": float(v[rows].mean())} for v in values], 500, lambda means: {"double": 2.0 * means["mean"]})
-    assert found["mean"]["low"] < 3.0 < found["mean"]["high"] and found["double"]["mean"] == pytest.approx(2.0 * found["mean"]["mean"], abs=1e-4)
+    found = summarised(
+        [lambda rows, v=v: {"mean": float(v[rows].mean())} for v in values], 500, lambda means: {"double": 2.0 * means["mean"]}
+    )
+    assert found["mean"]["low"] < 3.0 < found["mean"]["high"] and found["double"]["mean"] == pytest.approx(
+        2.0 * found["mean"]["mean"], abs=1e-4
+    )
     assert summarised([lambda rows: {"one": 1.0}], 5)["one"] == {"mean": 1.0, "sd_of_seeds": None, "low": 1.0, "high": 1.0}
