@@ -13,17 +13,18 @@ TITLES: Mapping[str, str] = {
     "shift": "From supernovae with a spectrum to all others",
 }
 TOLD: Mapping[str, str] = {
-    "sigma": "A blind twin has the same layers, epochs, seeds and objects; all errors are zero to it: none among its channels, no redrawing within them, none in the "
-    "reconstruction loss. Its gain is the twin's log-loss less the network's own, on the same objects; *faint* is a signal to noise below {faint:g}. Confidence "
-    "is the mean highest probability, with the errors as measured and inflated. {train:,} objects train, {judged:,} are judged, {judged_faint:,} of them faint. "
-    "No redshift.",
-    "bayesian": "The same network each time, on light curve and features, without temperature. AUROC: how well epistemic or total entropy tells misclassified "
-    "objects from the others. The certain half is that of lower total entropy. {train:,} objects train, {judged:,} are judged; {members} members, {draws} draws. "
-    "No redshift.",
-    "shift": "{source:,} objects with a spectrum and their classes train; {target:,} others adapt, without their classes; {judged:,} more are judged. The oracle is "
-    "trained on the {target:,} with their classes. Gap closed: (m - m_source) / (m_oracle - m_source). A-distance: 2 (1 - 2 eps), eps the error of a "
-    "classifier that tells the domains apart by the hidden values. The networks have layer norm: `adabn` fits the scaler of the features on each domain apart. "
-    "`label shift` estimates the class shares of the others and weighs by them. No redshift, no temperature, nothing chosen by a class of the target.",
+    "sigma": "A blind twin has the same layers, epochs, seeds and objects; all errors are zero to it: none among its channels, no redrawing within them, "
+    "none in the reconstruction loss. The gain is the twin's log-loss less the network's own, on the same objects; *faint* is a signal to noise below "
+    "{faint:g}. Confidence is the mean highest probability, with the errors as measured and inflated. {train:,} objects train, {judged:,} are judged, "
+    "{judged_faint:,} of them faint. No redshift.",
+    "bayesian": "The same network each time, on light curve and features, without temperature. AUROC: how well epistemic or total entropy tells "
+    "misclassified objects from the others. The certain half is that of lower total entropy. {train:,} objects train, {judged:,} are judged; {members} "
+    "members, {draws} draws. No redshift.",
+    "shift": "{source:,} objects with a spectrum and their classes train; {target:,} others adapt, without their classes; {judged:,} more are judged. The "
+    "oracle is trained on the {target:,} with their classes. Gap closed: (m - m_source) / (m_oracle - m_source). A-distance: 2 (1 - 2 eps), eps the error "
+    "of a classifier that tells the domains apart by the hidden values. The networks have layer norm: `adabn` fits the scaler of the features on each "
+    "domain apart. `label shift` estimates the class shares of the others and weighs by them. No redshift, no temperature, nothing chosen by a class of "
+    "the target.",
 }
 NAMES: Mapping[str, str] = {
     "log_loss": "log-loss",
@@ -75,7 +76,8 @@ def _number(score: Mapping[str, float | None] | None) -> str:
 
 def _origin(result: Mapping[str, Any]) -> str:
     seeds = ", ".join(str(seed) for seed in result["seeds"])
+    note = f" {result['note']}." if result.get("note") else ""
     return (
-        f"`{result['command']}`, commit {result['commit'][:12]}, data {result['data_sha256'][:12]}, seeds {seeds}; all fits {result['seconds'] / 60.0:.0f} min, "
-        f"the longest {result['longest_fit_seconds'] / 60.0:.1f} min"
+        f"`{result['command']}`, commit {result['commit'][:12]}, data {result['data_sha256'][:12]}, seeds {seeds}; all fits "
+        f"{result['seconds'] / 60.0:.0f} min, the longest {result['longest_fit_seconds'] / 60.0:.1f} min.{note}"
     )

@@ -1,9 +1,9 @@
 """From the supernovae bright enough for a spectrum to all others: how much of the loss is won back without a label of theirs.
 
-Source: the objects with a spectrum and their classes. Target: all others, in two halves. The first adapts, without its labels, and trains the oracle, with
-them; the second is judged, and no method has seen its curves. Weights of the penalties follow from the source's loss, and nothing is chosen by a score, so
-no label of the target decides anything but the oracle and the scores. "AdaBN" (Li et al. 2016, arXiv:1603.04779) gives each domain its own statistics in batch norm;
-these networks have layer norm, which has none, so here it is the feature scaler that is fitted on each domain apart.
+Source: the objects with a spectrum and their classes. Target: all others, in two halves. The first adapts, without its labels, and trains the oracle,
+with them; the second is judged, and no method has seen its curves. Weights of the penalties follow from the source's loss, and nothing is chosen by a
+score, so no label of the target decides anything but the oracle and the scores. "AdaBN" (Li et al. 2016, arXiv:1603.04779) gives each domain its own
+statistics in batch norm; these networks have layer norm, which has none, so here it is the feature scaler that is fitted on each domain apart.
 """
 
 from __future__ import annotations

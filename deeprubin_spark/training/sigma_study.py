@@ -26,7 +26,18 @@ from deeprubin_spark.training.checkpoints import Checkpoints
 from deeprubin_spark.training.fits import HELD_SHARE, drawn_logits, in_memory
 from deeprubin_spark.training.loop import Alone, Plan, train
 from deeprubin_spark.training.metrics import accuracy, log_losses
-from deeprubin_spark.training.studies import FAINT, MOST_JUDGED, SPLIT_SEED, TRAIN_SHARE, Number, Row, Study, signal_to_noise, summarised, write
+from deeprubin_spark.training.studies import (
+    FAINT,
+    MOST_JUDGED,
+    SPLIT_SEED,
+    TRAIN_SHARE,
+    Number,
+    Row,
+    Study,
+    signal_to_noise,
+    summarised,
+    write,
+)
 
 INFLATED = (1.0, 2.0, 4.0)
 

@@ -70,5 +70,27 @@ def test_the_judge_learns_to_tell_domains_apart_while_its_gradient_makes_them_al
     assert float(judge(x, moved, 0.0).detach()) > last, "a step along the reversed gradient makes the domains harder to tell apart"
 
 
+def test_alike_hidden_values_close_a_gap_that_a_moved_feature_made():
+    """Feature 0 tells the classes apart but is moved in the target; feature 1 tells them apart less well, and is not moved."""
+    generator = torch.Generator().manual_seed(1)
+    label = torch.arange(200) % 2
+    clean = torch.stack([4.0 * label - 2.0, 2.5 * label - 1.25], dim=1)
+    source, target = (clean + torch.randn(200, 2, generator=generator) for _ in range(2))
+    target[:, 0] += 6.0
+    right = {}
+    for weight in (0.0, 3.0):
+        torch.manual_seed(2)
+        body, head = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+        optimizer = torch.optim.Adam([*body.parameters(), *head.parameters()], lr=0.05)
+        for _ in range(150):
+            hidden = body(source)
+            loss = torch.nn.functional.cross_entropy(head(hidden), label) + weight * mmd(hidden, body(target))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        right[weight] = float((head(body(target)).argmax(dim=1) == label).float().mean())
+    assert right[0.0] < 0.65 and right[3.0] > 0.8, right
+
+
 def test_the_ramp_goes_from_zero_to_one():
     assert ramp(0.0) == 0.0 and ramp(1.0) == pytest.approx(1.0, abs=1e-4) and ramp(0.1) < ramp(0.2)

@@ -43,5 +43,5 @@ def test_the_page_has_a_section_for_each_study_and_says_where_it_comes_from(tmp_
     page = results_page(tmp_path)
     assert "## From supernovae with a spectrum to all others" in page
     assert (
-        "`deeprubin-study --study shift`, commit aaaaaaaaaaaa, data bbbbbbbbbbbb, seeds 1, 2; all fits 10 min, the longest 1.5 min" in page
+        "`deeprubin-study --study shift`, commit aaaaaaaaaaaa, data bbbbbbbbbbbb, seeds 1, 2; all fits 10 min, the longest 1.5 min." in page
     )
