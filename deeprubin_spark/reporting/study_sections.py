@@ -79,5 +79,5 @@ def _origin(result: Mapping[str, Any]) -> str:
     note = f" {result['note']}." if result.get("note") else ""
     return (
         f"`{result['command']}`, commit {result['commit'][:12]}, data {result['data_sha256'][:12]}, seeds {seeds}; all fits "
-        f"{result['seconds'] / 60.0:.0f} min, the longest {result['longest_fit_seconds'] / 60.0:.1f} min.{note}"
+        f"{result['core_seconds'] / 60.0:.1f} core-min, the longest {result['longest_fit_core_seconds'] / 60.0:.1f}.{note}"
     )

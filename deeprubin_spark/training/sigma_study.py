@@ -114,8 +114,9 @@ def probabilities(study: Study, variant: Variant, train_rows: IntArray, judged: 
     """Of the judged rows, with the errors as measured and inflated: (len(INFLATED), M, C); one temperature, from the rows held out."""
     network, plan, held = trained(study, variant, train_rows, seed)
     t = calibration.temperature(drawn_logits(network, plan, variant.rows(study)[0].take(held)), study.target()[held])
-    logits = [drawn_logits(network, plan, variant.rows(study, times)[0].take(judged)) for times in INFLATED]
-    return np.stack([softmax(each / t).mean(axis=0) for each in logits])
+    read = INFLATED if variant.errors == "measured" else INFLATED[:1]  # to a blind twin inflated errors are the same zeros
+    found = [softmax(drawn_logits(network, plan, variant.rows(study, times)[0].take(judged)) / t).mean(axis=0) for times in read]
+    return np.stack(found * (len(INFLATED) // len(read)))
 
 
 def _row(variant: Variant, own: Sequence[FloatArray], blind: Sequence[FloatArray], target: IntArray, faint: NDArray[np.bool_]) -> Row:

@@ -107,15 +107,15 @@ class Study:
         key = json.dumps([VERSION, name, seed, self.epochs, self.objects.sha256])
         place = self.directory / "networks" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
         if not place.is_file():
-            begin = time.perf_counter()
+            begin = time.process_time()
             made = fit(place.with_suffix(""))
-            seconds = time.perf_counter() - begin
+            seconds = time.process_time() - begin
             place.parent.mkdir(parents=True, exist_ok=True)
             fresh = place.with_suffix(f".{os.getpid()}")
             weights = {of: tensor.detach().contiguous() for of, tensor in made.state_dict().items()}
             save_file(weights, fresh, {"key": key, "seconds": f"{seconds:.1f}"})
             fresh.replace(place)
-            print(f"  {name} seed {seed}: {seconds:.0f} s", file=sys.stderr)
+            print(f"  {name} seed {seed}: {seconds:.0f} core-s", file=sys.stderr)
         network = empty()
         with safe_open(place, "pt") as kept:
             network.load_state_dict({of: kept.get_tensor(of) for of in kept.keys()})  # noqa: SIM118  # not a mapping
@@ -124,7 +124,7 @@ class Study:
 
     @cached_property
     def seconds(self) -> dict[tuple[str, int], float]:
-        """[s] of each fit that this study has used."""
+        """[s] of one core that each fit took which this study has used."""
         return {}
 
 
@@ -186,8 +186,8 @@ def write(study: Study, name: str, rows: Sequence[Row], seeds: Sequence[int], mo
         **more,
         "objects": len(study.objects.target),
         "seeds": list(seeds),
-        "seconds": round(sum(study.seconds.values()), 1),
-        "longest_fit_seconds": round(max(study.seconds.values(), default=0.0), 1),
+        "core_seconds": round(sum(study.seconds.values()), 1),
+        "longest_fit_core_seconds": round(max(study.seconds.values(), default=0.0), 1),
         "command": study.command,
         "note": study.note,
         "commit": study.commit,

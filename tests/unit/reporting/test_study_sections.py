@@ -22,8 +22,8 @@ def a_study(**changes):
         "judged": 7000,
         "objects": 14_700,
         "seeds": [1, 2],
-        "seconds": 600.0,
-        "longest_fit_seconds": 90.0,
+        "core_seconds": 600.0,
+        "longest_fit_core_seconds": 90.0,
         "command": "deeprubin-study --study shift",
         "commit": "a" * 40,
         "data_sha256": "b" * 64,
@@ -43,5 +43,6 @@ def test_the_page_has_a_section_for_each_study_and_says_where_it_comes_from(tmp_
     page = results_page(tmp_path)
     assert "## From supernovae with a spectrum to all others" in page
     assert (
-        "`deeprubin-study --study shift`, commit aaaaaaaaaaaa, data bbbbbbbbbbbb, seeds 1, 2; all fits 10 min, the longest 1.5 min." in page
+        "`deeprubin-study --study shift`, commit aaaaaaaaaaaa, data bbbbbbbbbbbb, seeds 1, 2; all fits 10.0 core-min, the longest 1.5."
+        in page
     )

@@ -18,7 +18,7 @@ from deeprubin_spark.training.studies import Study, summarised
 N = 240
 IA, II = (CLASS_NAMES.index(name) for name in ("SNIa", "SNII"))
 NUMBER = {"mean", "sd_of_seeds", "low", "high"}
-ORIGIN = {"study", "rows", "command", "commit", "data_sha256", "seeds", "objects", "seconds", "longest_fit_seconds", "judged"}
+ORIGIN = {"study", "rows", "command", "commit", "data_sha256", "seeds", "objects", "core_seconds", "longest_fit_core_seconds", "judged"}
 
 
 def objects(n: int = N, seed: int = 1, bright: int = 60) -> Labelled:
