@@ -137,7 +137,8 @@ class FeatureScaler:
         known = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
         never = np.isnan(known).all(axis=0)
         known[:, never] = 0.0
-        low, q25, centre, q75, high = np.nanquantile(known, [RANGE_QUANTILES[0], 0.25, 0.5, 0.75, RANGE_QUANTILES[1]], axis=0)
+        levels = [RANGE_QUANTILES[0], 0.25, 0.5, 0.75, RANGE_QUANTILES[1]]
+        low, q25, centre, q75, high = np.nanquantile(known, levels, axis=0) if names else np.zeros((5, 0))  # numpy gives none of no feature
         spread = (q75 - q25) / 1.349
         spread = np.where(spread > 0.0, spread, (high - low) / 5.15)
         missing = np.where(np.array(names) == _WITHOUT_HOST, -CLIP, 0.0)

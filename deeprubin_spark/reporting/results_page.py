@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprubin_spark.reporting.markdown import cell
+from deeprubin_spark.reporting.study_sections import study_section
 
 TITLES: Mapping[str, str] = {
     "plasticc": "PLAsTiCC, 14 classes",
@@ -42,11 +43,12 @@ deviation between seeds. The best mean of a column is **bold**. No object is jud
 
 
 def results_page(directory: Path) -> str:
-    """All of it, as Markdown. Files that are not a benchmark's are left out."""
+    """All of it, as Markdown. Files that are neither a benchmark's nor a study's are left out."""
     found = [json.loads(path.read_text()) for path in sorted(directory.glob("*.json"))]
     benchmarks = [result for result in found if "set" in result]
     sections = [_section(name, [result for result in benchmarks if result["set"] == name]) for name in TITLES]
-    return "\n".join([_PREFACE, *(section for section in sections if section)])
+    of_studies = [study_section(result) for result in found if "study" in result]
+    return "\n".join([_PREFACE, *(section for section in [*sections, *of_studies] if section)])
 
 
 def _section(name: str, results: Sequence[Mapping[str, Any]]) -> str:

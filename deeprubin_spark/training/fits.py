@@ -136,7 +136,7 @@ def in_memory(rows: FeatureRows, target: NDArray[np.int64], plan: Plan) -> Batch
 def drawn_logits(network: HybridNetwork[Any], plan: Plan, rows: FeatureRows) -> FloatArray:
     """Logits (2, M, C) of the curves moved along a noise pattern and against it."""
     curves = curves_for(plan.shape, plan.n_steps, plan.seed)
-    made = [np.zeros((2, 0, N_CLASSES))]
+    made = [np.zeros((2, 0, plan.shape.n_classes))]
     for start in range(0, len(rows), _BLOCK):
         block = rows.take(slice(start, start + _BLOCK))
         features = torch.from_numpy(plan.scaler.scaled(block.values))

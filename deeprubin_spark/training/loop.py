@@ -51,6 +51,7 @@ class Plan:
     batch_size: int
     learning_rate: float
     seed: int
+    noise: str = "gaussian"  # of the reconstruction, a name in `losses.NOISE`
 
     @property
     def steps_per_epoch(self) -> int:
@@ -116,7 +117,7 @@ def train(plan: Plan, collective: Collective, batches: Batches, checkpoints: Che
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=WEIGHT_DECAY)
     state = collective.from_first(checkpoints.latest() if collective.rank == 0 else None) or State.of(network, optimizer, ())
     state.restore(network, optimizer)
-    prepare = _Preparation(plan)
+    prepare = Preparation(plan)
     losses = list(state.losses)
     for epoch in range(len(losses), plan.epochs):
         losses.append(_epoch(epoch, plan, collective, batches, network, optimizer, prepare))
@@ -133,7 +134,7 @@ def learning_rate(plan: Plan, step: int) -> float:
     return plan.learning_rate * min((step + 1) / warm, 0.5 * (1.0 + math.cos(math.pi * max(0, step - warm) / max(1, total - warm))))
 
 
-class _Preparation:
+class Preparation:
     """Batches to tensors: scaled and partly hidden features, and light curves as the network's `Curves` give them in training."""
 
     def __init__(self, plan: Plan) -> None:
@@ -158,7 +159,7 @@ def _epoch(
     batches: Batches,
     network: HybridNetwork[Any],
     optimizer: torch.optim.Optimizer,
-    prepare: _Preparation,
+    prepare: Preparation,
 ) -> float:
     """One pass over all rows; returns its weighted mean loss."""
     own = [batches(epoch, shard) for shard in range(collective.rank, plan.n_shards, collective.size)]
@@ -173,7 +174,7 @@ def _epoch(
                     f"epoch {epoch}: a shard ended before step {step} of {plan.steps_per_epoch}; export the training set again"
                 )
             seen.index_add_(0, torch.from_numpy(batch["row"].astype(np.int64)), torch.ones(len(batch["row"]), dtype=torch.int32))
-            total += _gradient(network, prepare(batch, epoch))
+            total += _gradient(network, prepare(batch, epoch), plan.noise)
         total = collective.sum(total)
         loss, weight = loss + float(total[-2]), weight + float(total[-1])
         _step(network, optimizer, total, learning_rate(plan, epoch * plan.steps_per_epoch + step))
@@ -186,20 +187,25 @@ def _epoch(
     return loss / weight
 
 
-def _gradient(network: HybridNetwork[Any], prepared: Prepared) -> Tensor:
-    """Gradient of a batch's summed loss, then the summed loss and the summed weight: (P + 2,)."""
+def batch_loss(network: HybridNetwork[Any], prepared: Prepared, noise: str) -> Tensor:
+    """Summed loss of a batch, the network thinned as it stands."""
     given = prepared.given
-    network.zero_grad(set_to_none=True)
-    _thin(network, prepared.dropout_keys)
     logits, mean, log_sd = network(given.curve, prepared.features)
-    rebuilt = reconstruction_loss(mean, log_sd, given.mean, given.sd, given.hidden)
-    loss = multitask_loss(logits, prepared.target, prepared.weight, rebuilt)
+    rebuilt = reconstruction_loss(mean, log_sd, given.mean, given.sd, given.hidden, noise)
+    return multitask_loss(logits, prepared.target, prepared.weight, rebuilt)
+
+
+def _gradient(network: HybridNetwork[Any], prepared: Prepared, noise: str) -> Tensor:
+    """Gradient of a batch's summed loss, then the summed loss and the summed weight: (P + 2,)."""
+    network.zero_grad(set_to_none=True)
+    thin(network, prepared.dropout_keys)
+    loss = batch_loss(network, prepared, noise)
     loss.backward()
     gradient = [p.grad.reshape(-1) for p in network.parameters() if p.grad is not None]
     return torch.cat([*gradient, loss.detach().reshape(1), prepared.weight.sum().reshape(1)])
 
 
-def _thin(network: HybridNetwork[Any], row_keys: Keys) -> None:
+def thin(network: HybridNetwork[Any], row_keys: Keys) -> None:
     """Dropout of a batch: what a row's class is read from by the row's own key, inner layers all alike by the first row's."""
     for i, thinning in enumerate(module for module in network.modules() if isinstance(module, Thinning)):
         of_rows = row_keys if thinning is network.thinning else row_keys[:1]

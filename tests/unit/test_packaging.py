@@ -30,6 +30,7 @@ JOBS = {
         "train",
         "benchmark",
         "evaluate",
+        "study",
         "replay_night",
     ),
 }

@@ -1,0 +1,83 @@
+"""The sections of the page of results that tell of studies of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deeprubin_spark.reporting.markdown import cell
+
+TITLES: Mapping[str, str] = {
+    "sigma": "Does the network gain by knowing the errors?",
+    "bayesian": "Ways to say what the network does not know",
+    "shift": "From supernovae with a spectrum to all others",
+}
+TOLD: Mapping[str, str] = {
+    "sigma": "A blind twin has the same layers, epochs, seeds and objects; all errors are zero to it: none among its channels, no redrawing within them, "
+    "none in the reconstruction loss. The gain is the twin's log-loss less the network's own, on the same objects; *faint* is a signal to noise below "
+    "{faint:g}. Confidence is the mean highest probability, with the errors as measured and inflated. {train:,} objects train, {judged:,} are judged, "
+    "{judged_faint:,} of them faint. No redshift.",
+    "bayesian": "The same network each time, on light curve and features, without temperature. AUROC: how well epistemic or total entropy tells "
+    "misclassified objects from the others. The certain half is that of lower total entropy. {train:,} objects train, {judged:,} are judged; {members} "
+    "members, {draws} draws. No redshift.",
+    "shift": "{source:,} objects with a spectrum and their classes train; {target:,} others adapt, without their classes; {judged:,} more are judged. The "
+    "oracle is trained on the {target:,} with their classes. Gap closed: (m - m_source) / (m_oracle - m_source). A-distance: 2 (1 - 2 eps), eps the error "
+    "of a classifier that tells the domains apart by the hidden values. The networks have layer norm: `adabn` fits the scaler of the features on each "
+    "domain apart. `label shift` estimates the class shares of the others and weighs by them. No redshift, no temperature, nothing chosen by a class of "
+    "the target.",
+}
+NAMES: Mapping[str, str] = {
+    "log_loss": "log-loss",
+    "log_loss_faint": "log-loss, faint",
+    "gain_share": "gain [share]",
+    "gain_faint": "gain, faint",
+    "gain_share_faint": "gain, faint [share]",
+    "brier": "Brier score",
+    "ece": "ECE-15",
+    "auc": "AUC(Ia)",
+    "auroc_epistemic": "AUROC, epistemic",
+    "auroc_total": "AUROC, total",
+    "accuracy_certain_half": "accuracy, certain half",
+    "gap_auc": "gap closed, AUC",
+    "gap_accuracy": "gap closed, accuracy",
+    "a_distance": "A-distance",
+    **{f"confidence_x{times}": f"confidence, errors x{times}" for times in (1, 2, 4)},
+}
+
+
+def study_section(result: Mapping[str, Any]) -> str:
+    """A study's table, as Markdown."""
+    name, rows = result["study"], result["rows"]
+    columns = list(dict.fromkeys(of for row in rows for of in row if of != "name"))
+    return "\n".join(
+        [
+            f"## {TITLES[name]}",
+            "",
+            f"SPCC, {result['objects']:,} objects, one split. " + TOLD[name].format(**result),
+            "",
+            f"| | {' | '.join(NAMES.get(of, of.replace('_', ' ')) for of in columns)} |",
+            "|---" * (len(columns) + 1) + "|",
+            *(f"| {cell(row['name'])} | {' | '.join(_number(row.get(of)) for of in columns)} |" for row in rows),
+            "",
+            _origin(result),
+            "",
+        ]
+    )
+
+
+def _number(score: Mapping[str, float | None] | None) -> str:
+    """Mean, interval, standard deviation between seeds, as far as there are."""
+    if score is None or score["mean"] is None:
+        return ""
+    interval = "" if score["low"] is None or score["high"] is None else f" [{score['low']:.3f}, {score['high']:.3f}]"
+    spread = "" if score["sd_of_seeds"] is None else f" ± {score['sd_of_seeds']:.3f}"
+    return f"{score['mean']:.3f}{interval}{spread}"
+
+
+def _origin(result: Mapping[str, Any]) -> str:
+    seeds = ", ".join(str(seed) for seed in result["seeds"])
+    note = f" {result['note']}." if result.get("note") else ""
+    return (
+        f"`{result['command']}`, commit {result['commit'][:12]}, data {result['data_sha256'][:12]}, seeds {seeds}; all fits "
+        f"{result['core_seconds'] / 60.0:.1f} core-min, the longest {result['longest_fit_core_seconds'] / 60.0:.1f}.{note}"
+    )

@@ -1,0 +1,59 @@
+"""Study the project's network on the supernovae of the SN Photometric Classification Challenge: what a part of it is worth, with intervals.
+
+    spark-submit jobs/study.py --study sigma --data spcc --out results
+
+sigma: with and without the errors of loss and input. bayesian: one network, and four ways to say what it does not know. shift: from the objects with a
+spectrum to all others, without their labels. Ingests the set, computes its features, makes every fit that is not yet in OUT, and writes
+OUT/study-<name>.json. Run again after an interruption, it goes on with the next fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deeprubin_spark.jobs import extract_features, ingest_spcc
+
+from deeprubin_spark import cli
+from deeprubin_spark.runs import Run
+from deeprubin_spark.training import bayesian_study, code_version, shift_study, sigma_study, studies
+from deeprubin_spark.training.labelled import labelled
+from deeprubin_spark.training.protocols import PROTOCOLS
+
+STUDIES = {"sigma": sigma_study.run, "bayesian": bayesian_study.run, "shift": shift_study.run}
+
+
+def run(run: Run, arguments: argparse.Namespace) -> None:
+    """The set to features, then the study; the result is told on standard error."""
+    nights = cli.parser("", "ingest", ingest_spcc.add_flags).get_default("nights")
+    for name, step in (("ingest_spcc", ingest_spcc.run), ("extract_features", extract_features.run)):
+        cli.run_step(run.step(name, nights, "spcc"), step, arguments)
+    if arguments.dry_run:
+        return
+    objects, spectroscopic = labelled(run, PROTOCOLS["spcc-biased"])
+    command = (
+        f"deeprubin-study --study {arguments.study} --data {Path(arguments.data).name} --out {arguments.out.name} --seeds {arguments.seeds}"
+    )
+    study = studies.Study(objects, spectroscopic, arguments.out, command, code_version.commit())
+    result = STUDIES[arguments.study](study, range(1, arguments.seeds + 1))
+    print("\n".join(studies.lines(result)), file=sys.stderr)
+    run.counts.update(objects=len(objects.target), rows=len(result["rows"]), seeds=arguments.seeds)
+
+
+def add_flags(made: argparse.ArgumentParser) -> None:
+    """Which study, and where."""
+    made.add_argument("--study", required=True, choices=tuple(STUDIES), help="what to study")
+    made.add_argument("--data", required=True, metavar="PATH", help="folder with the published set, or a part of it")
+    made.add_argument("--out", required=True, type=Path, metavar="DIR", help="where trained networks and the result go")
+    made.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 1 to N (default: 3)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of this job."""
+    return cli.job(__doc__, "study", run, argv, add_flags)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from threadpoolctl import threadpool_limits
+
+from deeprubin_spark.models.inputs import FeatureScaler, channels
+from deeprubin_spark.models.uncertainty import of_draws
+from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+from deeprubin_spark.training import bayesian_study, shift_study, sigma_study, studies
+from deeprubin_spark.training.labelled import Labelled
+from deeprubin_spark.training.studies import Study, summarised
+
+N = 240
+IA, II = (CLASS_NAMES.index(name) for name in ("SNIa", "SNII"))
+NUMBER = {"mean", "sd_of_seeds", "low", "high"}
+ORIGIN = {"study", "rows", "command", "commit", "data_sha256", "seeds", "objects", "core_seconds", "longest_fit_core_seconds", "judged"}
+
+
+def objects(n: int = N, seed: int = 1, bright: int = 60) -> Labelled:
+    """Two classes that a bump's place tells apart, and two features, which all but the first `bright` objects have moved by 3."""
+    rng = np.random.default_rng(seed)
+    target = rng.choice([IA, II], size=n)
+    values = rng.normal(size=(n, 2)).astype(np.float32)
+    values[:, 0] += 4.0 * (target == II)
+    values[bright:] += 3.0
+    time = np.tile(np.linspace(-30.0, 70.0, 64, dtype=np.float32), (n, 1))
+    bump = 20.0 * np.exp(-0.5 * ((time - 20.0 * (target == II)[:, None]) / 10.0) ** 2)
+    sd = np.repeat(rng.uniform(0.5, 6.0, size=(n, 1, 1)), 2, axis=1) * np.ones((1, 1, 64))
+    mean = bump[:, None] + sd * rng.normal(size=(n, 2, 64))
+    names = ("duration", "rise_20_g")
+    ids, no_points = np.array([f"{i:04}" for i in range(n)]), np.full((n, 1280), np.nan, np.float32)
+    return Labelled(ids, names, values, target, time, mean.astype(np.float32), sd.astype(np.float32), no_points)
+
+
+def a_study(directory, of: Labelled | None = None, epochs: int = 1, bright: int = 60) -> Study:
+    of = of or objects(bright=bright)
+    return Study(of, np.arange(len(of.target)) < bright, directory, "deeprubin-study --study any", "0" * 40, epochs=epochs)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Few samples and members; scikit-learn's threads wait for each other in a busy loop, which takes minutes on a machine with other work."""
+    monkeypatch.setattr(studies, "N_SAMPLES", 20)
+    monkeypatch.setattr(bayesian_study, "MEMBERS", 2)
+    monkeypatch.setattr(bayesian_study, "N_DRAWS", 3)
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.mark.parametrize("of", [sigma_study, bayesian_study, shift_study])
+def test_a_study_tells_all_and_makes_no_fit_twice(of, tmp_path):
+    first = of.run(a_study(tmp_path), [1, 2])
+    places = sorted((tmp_path / "networks").glob("*.safetensors"))
+    before = [place.stat().st_mtime_ns for place in places]
+    places[0].unlink()  # as after a crash
+    again = of.run(a_study(tmp_path), [1, 2])
+    assert [place.stat().st_mtime_ns == then for place, then in zip(places, before, strict=True)] == [False] + [True] * (len(places) - 1)
+    assert again["rows"] == first["rows"] == json.loads((tmp_path / f"study-{first['study']}.json").read_text())["rows"]
+    assert set(first) >= ORIGIN and first["seeds"] == [1, 2] and first["objects"] == N
+    names = [row["name"] for row in first["rows"]]
+    assert len(set(names)) == len(names)
+    for row in first["rows"]:
+        scores = [score for name, score in row.items() if name != "name"]
+        assert scores and all(set(score) == NUMBER for score in scores)
+        assert all(score["low"] is None or score["low"] <= score["high"] for score in scores)
+
+
+def test_no_object_trains_and_is_judged(tmp_path):
+    study = a_study(tmp_path)
+    for one, other in (sigma_study.split(study), shift_study.halves(study)):
+        assert not set(one) & set(other) and len(set(one)) == len(one)
+    adapting, judged = shift_study.halves(study)
+    assert not study.spectroscopic[np.concatenate([adapting, judged])].any() and len(adapting) + len(judged) == N - 60
+
+
+def test_a_blind_twin_does_not_know_the_errors_and_the_network_does(tmp_path):
+    made = objects()
+    other = replace(made, grid_sd=made.grid_sd * np.float32(3.0))
+    rows = np.arange(N // 2), np.arange(N // 2, N)
+
+    def judged(of, variant):
+        network, plan, held = sigma_study.trained(a_study(tmp_path / of.sha256, of), variant, rows[0], 1)
+        return sigma_study.drawn_logits(network, plan, variant.rows(a_study(tmp_path, of))[0].take(rows[1]))
+
+    for variant in sigma_study.VARIANTS:
+        same = np.array_equal(judged(made, variant), judged(other, variant))
+        assert same == (variant.errors == "none"), variant
+    blind, aware = (variant.rows(a_study(tmp_path))[0] for variant in (sigma_study.BLIND["curve"], sigma_study.VARIANTS[0]))
+    assert not channels(blind)[:, 2:4].any() and channels(aware)[:, 2:4].any()
+    np.testing.assert_array_equal(channels(blind)[:, :2], channels(aware)[:, :2])
+
+
+def test_twins_have_the_same_parameters_and_budget(tmp_path):
+    study = a_study(tmp_path)
+    rows = np.arange(N // 2)
+    for reads in ("curve", "both"):
+        (blind, of_blind, _), (aware, of_aware, _) = (
+            sigma_study.trained(study, sigma_study.Variant(reads, errors), rows, 1) for errors in ("none", "measured")
+        )
+        assert sum(p.numel() for p in blind.parameters()) == sum(p.numel() for p in aware.parameters())
+        assert (of_blind.epochs, of_blind.n_rows, of_blind.seed) == (of_aware.epochs, of_aware.n_rows, of_aware.seed)
+
+
+def test_draws_after_the_body_are_those_of_the_network(tmp_path):
+    study, rows = a_study(tmp_path), np.arange(N // 2)
+    network, plan, _ = sigma_study.trained(study, bayesian_study.READS, rows, 1)
+    given = bayesian_study.READS.rows(study)[0]
+    whole = bayesian_study.dropout_draws(
+        network, torch.from_numpy(channels(given)), torch.from_numpy(plan.scaler.scaled(given.values)), n_draws=3
+    )
+    body = studies.body(network, plan, given)
+    np.testing.assert_allclose(
+        bayesian_study.dropout_draws(bayesian_study.AfterBody(network), body, body[:, :0], n_draws=3), whole, rtol=1e-4
+    )
+
+
+def test_scores_of_draws_are_what_they_say():
+    draws = np.array([[[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.5, 0.5]], [[0.9, 0.1], [0.8, 0.2], [0.5, 0.5], [0.2, 0.8]]])
+    target = np.array([0, 0, 1, 0])
+    found = bayesian_study.scores_of(of_draws(draws), target, np.arange(4))
+    p = draws.mean(axis=0)
+    assert found["accuracy"] == 0.5 and found["accuracy_certain_half"] == 1.0 and found["auroc_total"] == 1.0
+    assert found["auroc_epistemic"] == 1.0, "the two wrong ones are those on which the draws disagree"
+    assert found["brier"] == pytest.approx(2.0 * np.mean((1.0 - p[np.arange(4), target]) ** 2))
+
+
+def test_statistics_of_each_domain_undo_a_shift_of_all_its_features(tmp_path):
+    study = a_study(tmp_path)
+    domains = shift_study.domains_of(study, *shift_study.halves(study), None)
+    moved = replace(domains.source, values=2.0 * domains.source.values + 5.0)
+    here, there = (FeatureScaler.fit(rows.values, domains.names).scaled(rows.values) for rows in (domains.source, moved))
+    np.testing.assert_allclose(here, there, atol=1e-5)
+    unmoved, followed = (
+        shift_study.outcome(study, replace(domains, target=moved, judged=judged), method, 1).probabilities
+        for method, judged in (("source", domains.source), ("adabn", moved))
+    )
+    np.testing.assert_allclose(unmoved, followed, atol=1e-5)
+
+
+def test_statistics_of_the_target_close_a_gap_that_moved_features_made(tmp_path):
+    made = objects(480, bright=160)
+    nothing = np.ones_like(made.grid_mean)  # only the features tell the classes apart
+    study = Study(replace(made, grid_mean=nothing, grid_sd=nothing), np.arange(480) < 160, tmp_path, "any", "any", epochs=8)
+    adapting, judged = shift_study.halves(study)
+    domains = shift_study.domains_of(study, adapting, judged, None)
+    right, distance = {}, {}
+    for method in ("source", "adabn"):
+        found = shift_study.outcome(study, domains, method, 1)
+        right[method] = (found.probabilities.argmax(axis=1) == study.target()[judged]).mean()
+        distance[method] = shift_study.a_distance(*found.hidden)
+    assert right["source"] < 0.85 and right["adabn"] > 0.92
+    assert distance["adabn"] < 0.6 < 1.5 < distance["source"]
+
+
+def test_labels_of_the_target_change_nothing_but_the_oracle(tmp_path):
+    made = objects()
+    study = a_study(tmp_path / "true", made)
+    adapting, judged = shift_study.halves(study)
+    wrong = made.target.copy()
+    wrong[adapting] = IA + II - wrong[adapting]
+    other = a_study(tmp_path / "wrong", replace(made, target=wrong))
+    for method in shift_study.OF_SOURCE:
+        first, second = (
+            shift_study.outcome(of, shift_study.domains_of(of, adapting, judged, None), method, 1).probabilities for of in (study, other)
+        )
+        np.testing.assert_array_equal(first, second, err_msg=method)
+    first, second = (
+        shift_study.oracle(of, shift_study.domains_of(of, adapting, judged, None), adapting, 1).probabilities for of in (study, other)
+    )
+    assert not np.array_equal(first, second)
+
+
+def test_copies_train_with_the_source_alone(tmp_path):
+    made = objects()
+    copies = replace(objects(50, seed=2), object_id=np.array([f"{i:04}/copy-1" for i in range(50)]))
+    study = replace(a_study(tmp_path, made), copies=copies)
+    adapting, judged = shift_study.halves(study)
+    plain, more = (shift_study.domains_of(study, adapting, judged, of) for of in (None, copies))
+    assert len(more.source) == len(plain.source) + 50 == len(more.label)
+    np.testing.assert_array_equal(more.target.values, plain.target.values)
+    assert "coral, with copies" in [row["name"] for row in shift_study.run(study, [1])["rows"]]
+
+
+def test_a_gap_is_closed_by_a_half_half_way():
+    assert shift_study.gap_closed(0.75, 0.5, 1.0) == 0.5 and shift_study.gap_closed(0.5, 0.5, 1.0) == 0.0
+    assert np.isnan(shift_study.gap_closed(0.5, 0.5, 0.5))
+
+
+def test_domains_that_are_one_have_no_distance_and_others_two():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(400, 4))
+    assert shift_study.a_distance(x[:200], x[200:]) < 0.4
+    assert shift_study.a_distance(x[:200], x[200:] + 20.0) > 1.95
+
+
+def test_a_summary_has_an_interval_that_holds_the_truth_and_ratios_of_means():
+    values = np.random.default_rng(4).normal(3.0, 1.0, size=(2, 500))
+    found = summarised(
+        [lambda rows, v=v: {"mean": float(v[rows].mean())} for v in values], 500, lambda means: {"double": 2.0 * means["mean"]}
+    )
+    assert found["mean"]["low"] < 3.0 < found["mean"]["high"] and found["double"]["mean"] == pytest.approx(
+        2.0 * found["mean"]["mean"], abs=1e-4
+    )
+    assert summarised([lambda rows: {"one": 1.0}], 5)["one"] == {"mean": 1.0, "sd_of_seeds": None, "low": 1.0, "high": 1.0}
