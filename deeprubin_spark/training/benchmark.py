@@ -32,13 +32,14 @@ from deeprubin_spark.training.fits import FITS, Work
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.protocols import Protocol, Split
 
-MIXES: Mapping[str, tuple[str, ...]] = {"blend": ("boosted_trees", "tcn")}  # means of what others give
+MIXES: Mapping[str, tuple[str, ...]] = {"blend": ("boosted_trees", "tcn")}  # geometric means of what others give
 MODELS = (*FITS, *MIXES)
 USUAL = ("boosted_trees", "random_forest", "tcn", "blend")  # networks over the points cost ten times as much
 BASELINE = "boosted_trees"  # what a network must beat, object by object
 N_SAMPLES = 300
 _KEY = b"deeprubin.fit"
 
+_SMALLEST = 1e-6
 _COLUMNS = tuple(f"p_{name}" for name in CLASS_NAMES)
 
 FloatArray = NDArray[np.float64]
@@ -205,7 +206,7 @@ def _predictions(task: Task, split: Split, seed: int) -> FloatArray:
 def _made(task: Task, split: Split, seed: int, place: Path) -> FloatArray:
     """Probabilities of the judged rows by a fit, or as the mean of other models'."""
     if task.model in MIXES:
-        return np.asarray(np.mean([_predictions(replace(task, model=name), split, seed) for name in MIXES[task.model]], axis=0))
+        return pooled([_predictions(replace(task, model=name), split, seed) for name in MIXES[task.model]])
     train = augmented.training_set(task.objects, split, task.copies.get(split.copies))
     of_class = task.protocol.weight(np.bincount(train.target, minlength=len(CLASS_NAMES)).astype(np.float64))
     weight = of_class / of_class[train.target].mean()
@@ -214,6 +215,13 @@ def _made(task: Task, split: Split, seed: int, place: Path) -> FloatArray:
     made = augmented.fit_of(task.model, split)(work)
     shutil.rmtree(work.place, ignore_errors=True)
     return augmented.with_their_shares(made, work, split)
+
+
+def pooled(of_models: Sequence[FloatArray]) -> FloatArray:
+    """Logarithmic opinion pool with equal weights (Genest & Zidek 1986, Statistical Science 1, 114):  p ~ (prod_k p_k)^(1/K).  (M, C) each."""
+    raised = np.exp(np.mean(np.log(np.maximum(of_models, _SMALLEST)), axis=0))
+    total: FloatArray = raised.sum(axis=1, keepdims=True)
+    return raised / total
 
 
 def _write_table(place: Path, table: pa.Table) -> None:
