@@ -37,7 +37,7 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     objects, copies = labelled.labelled(run, protocol), labelled.copies_of(run, protocol)
     for model in arguments.models:
         task = benchmark.Task(arguments.protocol, protocol, model, *objects, arguments.out, copies, tuple(arguments.set))
-        print("\n".join(benchmark.lines(benchmark.run_benchmark(task, range(1, arguments.seeds + 1)))), file=sys.stderr)
+        print(*benchmark.lines(benchmark.run_benchmark(task, range(1, arguments.seeds + 1))), sep="\n", file=sys.stderr)
     run.counts.update(objects=len(objects[0].target), models=len(arguments.models), seeds=arguments.seeds)
 
 
