@@ -24,15 +24,13 @@ from deeprubin_spark.schemas.surveys import COPIED
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
     """Write the copies; those that would not be detected are counted."""
-    rule, settings, into = COPIED[arguments.into], run.settings.augmentation, arguments.into
+    rule, settings, into = COPIED[run.survey], run.settings.augmentation, run.survey
     segments, hosts = (run.read(table, survey=rule.of) for table in (LIGHTCURVE_SEGMENTS, HOSTS))
     labels = run.read(LABELS, survey=rule.of).where((F.col("source") == rule.source) & F.col("class").isNotNull())
     parents, others = (segments.join(labels.select("object_id").distinct(), "object_id", how) for how in ("left_semi", "left_anti"))
     n_parents = parents.count()
     if n_parents == 0:
-        raise NoInputError(
-            f"{LIGHTCURVE_SEGMENTS.name}: expected objects of survey {rule.of} with a class by {rule.source}, found none; ingest it"
-        )
+        raise NoInputError(f"{LABELS.name}: expected objects of survey {rule.of} with a class by {rule.source}, found none; ingest it")
     if arguments.dry_run:
         print(f"  would make up to {n_parents * settings.copies_per_object:,} copies and replace survey {into!r}", file=sys.stderr)
         return
@@ -42,14 +40,14 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     run.replace_slice(HOSTS, augmentation.host_rows(made, hosts, into, settings), nights=None, survey=into)
     run.merge_by_key(LABELS, augmentation.label_rows(made, labels, into))
     n_copies = made.count()
-    tried = n_parents * settings.copies_per_object
-    run.counts.update(copies=n_copies, parents=n_parents, not_detected=tried - n_copies, pool=len(pool.peak))
+    not_detected = n_parents * settings.copies_per_object - n_copies
+    run.counts.update(copies=n_copies, parents=n_parents, not_detected=not_detected, pool=len(pool.peak))
 
 
 def add_flags(made: argparse.ArgumentParser) -> None:
     """Which copies."""
     told = "; ".join(f"{name}: of {rule.of}, on nights of its {rule.cadences} objects" for name, rule in COPIED.items())
-    made.add_argument("--into", required=True, choices=tuple(COPIED), metavar="SURVEY", help=told)
+    made.add_argument("--into", dest="survey", required=True, choices=tuple(COPIED), metavar="SURVEY", help=told)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

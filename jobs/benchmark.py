@@ -2,8 +2,8 @@
 
     spark-submit jobs/benchmark.py --set plasticc --data plasticc --out results
 
-Ingests the set, computes its features, makes every fit that is not yet in OUT, and writes OUT/<set>-<model>.json: means over seeds with 95 % intervals,
-beside the published numbers. Run again after an interruption, it goes on with the next fit.
+Ingests the set, computes its features, and those of copies where the protocol trains with some, makes every fit that is not yet in OUT, and writes
+OUT/<set>-<model>.json: means over seeds with 95 % intervals, beside the published numbers. Run again after an interruption, it goes on with the next fit.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from deeprubin_spark.jobs import augment, extract_features, ingest_plasticc, ing
 
 from deeprubin_spark import cli
 from deeprubin_spark.runs import Run
-from deeprubin_spark.training import benchmark
+from deeprubin_spark.training import benchmark, labelled
 from deeprubin_spark.training.benchmark import MODELS, USUAL
-from deeprubin_spark.training.labelled import copies_of, labelled
 from deeprubin_spark.training.protocols import PROTOCOLS
 
 
@@ -29,18 +28,16 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     protocol = PROTOCOLS[arguments.protocol]
     ingest = ingest_plasticc if protocol.survey == "plasticc" else ingest_spcc
     nights = cli.parser("", "ingest", ingest.add_flags).get_default("nights")
-    for name, step in (("ingest_" + protocol.survey, ingest.run), ("extract_features", extract_features.run)):
-        cli.run_step(run.step(name, nights, protocol.survey), step, arguments)
+    steps = (("ingest_" + protocol.survey, ingest.run, protocol.survey), *(("augment", augment.run, into) for into in protocol.copies))
+    for name, step, survey in steps[: 1 if arguments.dry_run else None]:  # before the set is written there is nothing to copy
+        cli.run_step(run.step(name, nights, survey), step, arguments)
+        cli.run_step(run.step("extract_features", nights, survey), extract_features.run, arguments)
     if arguments.dry_run:
         return
-    for into in protocol.copies:
-        cli.run_step(run.step("augment", (), into), augment.run, argparse.Namespace(into=into, dry_run=False))
-        cli.run_step(run.step("extract_features", nights, into), extract_features.run, arguments)
-    objects = labelled(run, protocol)
-    copies, settings = copies_of(run, protocol), tuple(one for one in arguments.set if one.startswith("augmentation."))
+    objects, copies = labelled.labelled(run, protocol), labelled.copies_of(run, protocol)
     for model in arguments.models:
-        task = benchmark.Task(arguments.protocol, protocol, model, *objects, arguments.out, copies, settings)
-        print("\n".join(benchmark.lines(benchmark.run_benchmark(task, range(1, arguments.seeds + 1)))), file=sys.stderr)
+        task = benchmark.Task(arguments.protocol, protocol, model, *objects, arguments.out, copies, tuple(arguments.set))
+        print(*benchmark.lines(benchmark.run_benchmark(task, range(1, arguments.seeds + 1))), sep="\n", file=sys.stderr)
     run.counts.update(objects=len(objects[0].target), models=len(arguments.models), seeds=arguments.seeds)
 
 

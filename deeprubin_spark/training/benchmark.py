@@ -65,7 +65,7 @@ class Task:
 
     def command(self, seeds: Sequence[int]) -> str:
         """What makes this result again, without the places of one machine."""
-        given = "".join(f" --set {one}" for one in self.settings)
+        given = "".join(f" --set {one}" for one in self.settings if one.startswith("augmentation."))
         return f"deeprubin-benchmark --set {self.set_name} --data PATH --out DIR --models {self.model} --seeds {max(seeds)}{given}"
 
     def key(self, seed: int, split: Split) -> str:
