@@ -154,7 +154,7 @@ def _groups(task: Task, seeds: Sequence[int]) -> Groups:
     groups: Groups = {}
     for seed in seeds:
         for group, splits in task.protocol.splits(task.objects.target, task.spectroscopic, seed).items():
-            made = [_predictions(task, split, seed) for split in splits]
+            made = [predictions(task, split, seed) for split in splits]
             groups.setdefault(group, []).append((np.concatenate([split.test for split in splits]), np.concatenate(made)))
     return groups
 
@@ -182,7 +182,7 @@ def _kept(task: Task, split: Split, seed: int) -> FloatArray | None:
     return np.column_stack([column.to_numpy() for column in table.columns])
 
 
-def _predictions(task: Task, split: Split, seed: int) -> FloatArray:
+def predictions(task: Task, split: Split, seed: int) -> FloatArray:
     """Probabilities of the judged rows (M, C), from the file if they are there."""
     kept = _kept(task, split, seed)
     if kept is not None:
@@ -206,7 +206,7 @@ def _predictions(task: Task, split: Split, seed: int) -> FloatArray:
 def _made(task: Task, split: Split, seed: int, place: Path) -> FloatArray:
     """Probabilities of the judged rows by a fit, or as the mean of other models'."""
     if task.model in MIXES:
-        return pooled([_predictions(replace(task, model=name), split, seed) for name in MIXES[task.model]])
+        return pooled([predictions(replace(task, model=name), split, seed) for name in MIXES[task.model]])
     train = augmented.training_set(task.objects, split, task.copies.get(split.copies))
     of_class = task.protocol.weight(np.bincount(train.target, minlength=len(CLASS_NAMES)).astype(np.float64))
     weight = of_class / of_class[train.target].mean()

@@ -30,6 +30,19 @@ def one_thread():
         yield
 
 
+def labelled(object_id, names, values, target):
+    """Objects without light curves, of which trees know nothing."""
+    nothing = np.zeros((len(target), 2, 1), np.float32)
+    return Labelled(object_id, names, values, target, nothing[:, 0], nothing, nothing, nothing[:, 0])
+
+
+def predictions(directory, objects, copies):
+    """Of the judged objects by boosted trees, with copies of that survey."""
+    of = {copies: copies_of(objects)} if copies else {}
+    task = benchmark.Task("spcc-biased", BIASED, "boosted_trees", objects, np.arange(N) < N_TRAIN, directory, of)
+    return benchmark.predictions(task, split_of(copies), 1)
+
+
 def sky():
     """Training objects are half Ia, judged ones a fifth; one feature tells them apart, one is never known."""
     rng = np.random.default_rng(1)
@@ -37,14 +50,14 @@ def sky():
     values = rng.normal(size=(N, 4)).astype(np.float32)
     values[:, 0] += 1.5 * (target == IA)
     values[:, 3] = np.nan
-    return Labelled(np.array([f"{i:04}" for i in range(N)]), ("a", "b", "c", "u"), values, target)
+    return labelled(np.array([f"{i:04}" for i in range(N)]), ("a", "b", "c", "u"), values, target)
 
 
 def copies_of(objects, survey="spcc_transductive"):
     rows = np.repeat(np.arange(N_TRAIN), N_COPIES)
     noise = np.random.default_rng(2).normal(0.0, 0.7, (len(rows), 4)).astype(np.float32)
     names = np.array([f"{objects.object_id[row]}/copy-{k % N_COPIES + 1}" for k, row in enumerate(rows)])
-    return Labelled(names, objects.names, objects.values[rows] + noise, objects.target[rows])
+    return labelled(names, objects.names, objects.values[rows] + noise, objects.target[rows])
 
 
 def split_of(copies):
@@ -66,13 +79,11 @@ def test_a_copy_of_a_judged_object_is_refused_and_so_is_one_of_another_class():
         augmented.require_parents(objects, split_of("spcc_inductive"), dataclasses.replace(copies, names=("a", "b", "d", "u")))
 
 
-def test_shares_are_those_of_the_sky_only_where_judged_light_curves_may_be_used():
+def test_shares_are_those_of_the_sky_only_where_judged_light_curves_may_be_used(tmp_path):
     objects = sky()
-    found = {
-        survey: augmented.predictions("boosted_trees", BIASED, objects, split_of(survey), copies_of(objects), 1)
-        for survey in ("spcc_inductive", "spcc_transductive")
-    }
-    shares = np.bincount(copies_of(objects).target, minlength=len(CLASS_NAMES)) / (N_TRAIN * N_COPIES)
+    found = {survey: predictions(tmp_path / survey, objects, survey) for survey in ("spcc_inductive", "spcc_transductive")}
+    both = np.concatenate([objects.target[:N_TRAIN], copies_of(objects).target])
+    shares = np.bincount(both, minlength=len(CLASS_NAMES)) / len(both)
     expected = label_shift(found["spcc_inductive"], shares)[1]
     np.testing.assert_allclose(found["spcc_transductive"], expected, atol=1e-9)
     truth = np.mean(objects.target[N_TRAIN:] == IA)
@@ -80,9 +91,8 @@ def test_shares_are_those_of_the_sky_only_where_judged_light_curves_may_be_used(
     assert truth < transductive < inductive
 
 
-def test_without_copies_the_plain_model_trains_though_a_feature_is_never_known():
-    objects = sky()
-    found = augmented.predictions("boosted_trees", BIASED, objects, split_of(""), None, 1)
+def test_without_copies_the_plain_model_trains_though_a_feature_is_never_known(tmp_path):
+    found = predictions(tmp_path, sky(), "")
     assert found.shape == (N - N_TRAIN, len(CLASS_NAMES)) and np.isfinite(found).all()
 
 
