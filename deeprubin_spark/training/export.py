@@ -105,8 +105,7 @@ def export(run: Run) -> Export:
         row["fold"]: (row["n"], row["parents"])
         for row in rows.groupBy("fold").agg(F.count("*").alias("n"), F.countDistinct("parent").alias("parents")).collect()
     }
-    empty = [fold for fold in FOLD_PERCENT if fold not in counts]
-    if empty:
+    if empty := [fold for fold in FOLD_PERCENT if fold not in counts]:
         raise NoInputError(
             f"training: no labelled features of survey {settings.survey!r} with {settings.min_detections} detections in fold {', '.join(empty)}; "
             f"ingest that survey and run extract_features --survey {settings.survey} first"

@@ -220,12 +220,12 @@ def test_hosts_of_cut_curves_are_their_objects(spark, tmp_path, new_run):
     found = recognise(spark, str(external(tmp_path / "set", photo_z=[0.5, 0.0, 0.1, 0.2])), LSST_UGRIZY.name)
     run = new_run("truncate", found.night, survey=found.survey)
     found.write(run, None)
-    write_truncated(["615"])(run, None)
+    write_truncated(frozenset({"107451"}))(run, None)
     hosts = {row["object_id"]: row["photo_z"] for row in run.warehouse.read(HOSTS, survey=found.survey).collect()}
     ids = {row["object_id"] for row in run.warehouse.read(LIGHTCURVE_SEGMENTS, survey=found.survey).select("object_id").collect()}
     assert ids <= set(hosts) and len([name for name in ids if "@" in name]) == run.counts["cut_short"] > 0
     assert all(hosts[name] == hosts[name.partition("@")[0]] for name in ids)
-    assert "615" in ids and not [name for name in ids if name.startswith("615@")], "a training object is not cut"
+    assert "107451" in ids and not [name for name in ids if name.startswith("107451@")], "a training object is not cut"
 
 
 def test_the_page_needs_nothing_but_itself_and_says_what_is_simulated(done):
