@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
-from deeprubin_spark.models.baseline import Baseline, FloatArray, Values
+from deeprubin_spark.models.baseline import Baseline, FloatArray, Values, of_all_classes
 
 N_FEATURES = 100
 _SAMPLE_ROWS, _SAMPLE_TREES = 5000, 100
@@ -33,9 +33,7 @@ def boosted_trees(values: Values, target: IntArray, weight: Values, new_values: 
         random_state=seed,
     )
     trees.fit(values[:, chosen], target, sample_weight=weight)
-    probabilities = np.zeros((len(new_values), n_classes))
-    probabilities[:, trees.classes_] = trees.predict_proba(new_values[:, chosen])
-    return probabilities
+    return of_all_classes(trees.predict_proba(new_values[:, chosen]), trees.classes_, n_classes)
 
 
 def most_telling(values: Values, target: IntArray, weight: Values, seed: int) -> NDArray[np.int64]:

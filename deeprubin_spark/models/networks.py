@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from safetensors.torch import load as load_tensors
+
 from deeprubin_spark.models.curves import Curves, GridCurves, PointCurves
 from deeprubin_spark.models.gru import GruShape, LightCurveGru
 from deeprubin_spark.models.hybrid import HybridNetwork
@@ -35,6 +37,13 @@ def network_of(shape: Shape) -> HybridNetwork[Any]:
     if isinstance(shape, TransformerShape):
         return LightCurveTransformer(shape)
     return LightCurveGru(shape)
+
+
+def restored(shape: Shape, weights: bytes) -> HybridNetwork[Any]:
+    """The network with trained weights, safetensors bytes, ready for use."""
+    network = network_of(shape)
+    network.load_state_dict(load_tensors(weights))
+    return network.eval()
 
 
 def curves_for(shape: Shape, n_steps: int, seed: int) -> Curves[Any]:

@@ -50,12 +50,8 @@ def with_their_shares(found: FloatArray, work: Work, split: Split) -> FloatArray
 def require_parents(objects: Labelled, split: Split, copies: Labelled) -> None:
     """DataGateError where a copy's parent does not train, or is of another class, or the features are not the same."""
     target_of = dict(zip(objects.object_id[split.train].tolist(), objects.target[split.train].tolist(), strict=True))
-    parents = [name.partition("/")[0] for name in copies.object_id.tolist()]
-    wrong = [
-        own
-        for own, parent, label in zip(copies.object_id.tolist(), parents, copies.target.tolist(), strict=True)
-        if target_of.get(parent) != label
-    ]
+    each = zip(copies.object_id.tolist(), copies.parents().tolist(), copies.target.tolist(), strict=True)
+    wrong = [own for own, parent, label in each if target_of.get(parent) != label]
     if wrong or copies.names != objects.names:
         raise DataGateError(
             f"{split.copies}: expected copies of the {len(target_of):,} training objects with their parents' classes and features, found {len(wrong):,} "

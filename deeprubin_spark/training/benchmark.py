@@ -45,6 +45,7 @@ _COLUMNS = tuple(f"p_{name}" for name in CLASS_NAMES)
 FloatArray = NDArray[np.float64]
 PerSeed = list[tuple[NDArray[np.int64], FloatArray]]
 Groups = dict[str, PerSeed]
+Sampled = tuple[dict[str, FloatArray], dict[str, FloatArray]]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def run_benchmark(task: Task, seeds: Sequence[int]) -> dict[str, Any]:
     begin = time.perf_counter()
     groups = _groups(task, seeds)
     seconds = time.perf_counter() - begin
+    sampled = _sampled(task, groups)
     baseline = replace(task, model=BASELINE)
     is_compared = task.model != BASELINE and _is_done(baseline, seeds)
     found = {
@@ -95,40 +97,45 @@ def run_benchmark(task: Task, seeds: Sequence[int]) -> dict[str, Any]:
         "objects": len(task.objects.target),
         "features": len(task.objects.names),
         "seconds": round(seconds, 1),
-        "scores": {group: summary(task, per_seed) for group, per_seed in groups.items()},
-        "against": {BASELINE: _differences(task, groups, _groups(baseline, seeds))} if is_compared else {},
+        "scores": {group: {"judged": len(groups[group][0][0]), **summary(of)} for group, of in sampled.items()},
+        "against": {BASELINE: _differences(sampled, _sampled(baseline, _groups(baseline, seeds)))} if is_compared else {},
     }
     write_last(task.directory / f"{task.set_name}-{task.model}.json", json.dumps(found, indent=1) + "\n")
     return found
 
 
-def summary(task: Task, per_seed: PerSeed) -> dict[str, Any]:
-    """Of each score its mean over seeds, standard deviation between them, and 95 % interval over samples of the objects with replacement.
-
-    per_seed : (judged rows, their probabilities) of each seed. An object that a sample has twice counts twice in every seed.
-    """
-    of_seeds, samples = _sampled(task, per_seed)
-    found: dict[str, Any] = {"judged": len(per_seed[0][0])}
+def summary(sampled: Sampled) -> dict[str, Any]:
+    """Of each score its mean over seeds, standard deviation between them, and 95 % interval over samples of the objects with replacement."""
+    of_seeds, samples = sampled
+    found: dict[str, Any] = {}
     for name, values in of_seeds.items():
         spread = round(float(np.std(values, ddof=1)), 5) if len(values) > 1 else None
         found[name] = {"mean": round(float(np.mean(values)), 5), "sd_of_seeds": spread, **_interval(samples[name])}
     return found
 
 
-def _differences(task: Task, groups: Groups, others: Groups) -> dict[str, Any]:
+def _differences(ours: Mapping[str, Sampled], theirs: Mapping[str, Sampled]) -> dict[str, Any]:
     """Of each group's scores the mean less that of another model, with the 95 % interval over the same samples of objects for both."""
     found: dict[str, Any] = {}
-    for group, per_seed in groups.items():
-        (ours, samples), (theirs, of_theirs) = _sampled(task, per_seed), _sampled(task, others[group])
+    for group, (own, samples) in ours.items():
+        other, of_other = theirs[group]
         found[group] = {
-            name: {"mean": round(float(np.mean(ours[name]) - np.mean(theirs[name])), 5), **_interval(samples[name] - of_theirs[name])}
-            for name in ours
+            name: {"mean": round(float(np.mean(own[name]) - np.mean(other[name])), 5), **_interval(samples[name] - of_other[name])}
+            for name in own
         }
     return found
 
 
-def _sampled(task: Task, per_seed: PerSeed) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """Each score of each seed (S,), and its mean over seeds in each sample of the objects (N_SAMPLES,): the same samples for every model."""
+def _sampled(task: Task, groups: Groups) -> dict[str, Sampled]:
+    """Of each group each score of each seed (S,), and its mean over seeds in each sample of the objects (N_SAMPLES,): the same samples for every model.
+
+    An object that a sample has twice counts twice in every seed.
+    """
+    return {group: _sampled_group(task, per_seed) for group, per_seed in groups.items()}
+
+
+def _sampled_group(task: Task, per_seed: PerSeed) -> Sampled:
+    """Of one group; per_seed : (judged rows, their probabilities) of each seed."""
     target = task.objects.target
     values = [task.protocol.scores(p, target[rows]) for rows, p in per_seed]
     rng = np.random.default_rng(0)
@@ -204,7 +211,7 @@ def predictions(task: Task, split: Split, seed: int) -> FloatArray:
 
 
 def _made(task: Task, split: Split, seed: int, place: Path) -> FloatArray:
-    """Probabilities of the judged rows by a fit, or as the mean of other models'."""
+    """Probabilities of the judged rows by a fit, or pooled from other models'."""
     if task.model in MIXES:
         return pooled([predictions(replace(task, model=name), split, seed) for name in MIXES[task.model]])
     train = augmented.training_set(task.objects, split, task.copies.get(split.copies))

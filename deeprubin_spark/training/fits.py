@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load as load_tensors
 from sklearn.model_selection import train_test_split
 
 from deeprubin_spark.kernels import calibration
 from deeprubin_spark.models.baseline import BASELINES, Baseline
 from deeprubin_spark.models.hybrid import HybridNetwork
 from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler
-from deeprubin_spark.models.networks import SHAPES, curves_for, network_of, shape_of
+from deeprubin_spark.models.networks import SHAPES, curves_for, restored, shape_of
 from deeprubin_spark.models.uncertainty import softmax
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.checkpoints import Checkpoints
@@ -56,9 +55,8 @@ Fit = Callable[[Work], FloatArray]
 def trees(baseline: Baseline, work: Work) -> FloatArray:
     """A scikit-learn baseline on all features (M, C)."""
     target = work.train.target
-    seen = np.isfinite(work.train.values).any(
-        axis=0
-    )  # scikit-learn refuses a feature that no training object has, as of a band never observed
+    # scikit-learn refuses a feature that no training object has, as of a band never observed.
+    seen = np.isfinite(work.train.values).any(axis=0)
     made = baseline(work.train.values[:, seen], target, work.class_weight[target], work.test.values[:, seen], N_CLASSES, work.seed)
     return where_seen(work, made)
 
@@ -87,9 +85,7 @@ def network(kind: str, work: Work) -> FloatArray:
         seed=work.seed,
     )
     trained = train(plan, Alone(), in_memory(rows, target, plan), Checkpoints(work.place))
-    made = network_of(plan.shape)
-    made.load_state_dict(load_tensors(trained.network))
-    made.eval()
+    made = restored(plan.shape, trained.network)
     natural = np.divide(1.0, softened, out=np.zeros_like(softened), where=softened > 0.0)
     t = calibration.temperature(drawn_logits(made, plan, held.model_rows()), held.target, natural)
     probabilities = softmax(drawn_logits(made, plan, work.test.model_rows()) / t).mean(axis=0)

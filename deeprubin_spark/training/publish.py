@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from pyspark.sql import Window
 from pyspark.sql import functions as F
-from safetensors.torch import load as load_tensors
 
 from deeprubin_spark import __version__
 from deeprubin_spark.errors import NoInputError
@@ -28,7 +27,7 @@ from deeprubin_spark.models.hybrid import HybridNetwork
 from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, model_features
 from deeprubin_spark.models.laplace import LastLayerLaplace
 from deeprubin_spark.models.losses import class_weights
-from deeprubin_spark.models.networks import curves_for, network_of, shape_of
+from deeprubin_spark.models.networks import curves_for, restored, shape_of
 from deeprubin_spark.models.published import Parts, PublishedModel
 from deeprubin_spark.models.uncertainty import softmax
 from deeprubin_spark.runs import Run
@@ -96,9 +95,7 @@ def planned(made: Export, train: Fold, settings: TrainingSettings) -> Plan:
 
 def finished(plan: Plan, trained: Trained, forest: AnomalyForest, train: Fold, validation: Fold, feature_set: FeatureSet) -> Parts:
     """The trained network, what its training objects leave open of its last layer, and what the validation fold says of its probabilities."""
-    network = network_of(plan.shape)
-    network.load_state_dict(load_tensors(trained.network))
-    network.eval()
+    network = restored(plan.shape, trained.network)
     posterior = LastLayerLaplace.fit(_last_layer(network), _last_hidden(network, plan, train.rows), train.target)
     pattern = curves_for(plan.shape, plan.n_steps, plan.seed).pattern
     of_first_half = np.array([zlib.crc32(parent.encode()) % 2 == 0 for parent in _parents(validation)])

@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import load as load_tensors
 from sklearn.model_selection import train_test_split
 
 from deeprubin_spark.kernels import calibration
 from deeprubin_spark.models.hybrid import HybridNetwork
 from deeprubin_spark.models.inputs import FeatureRows
-from deeprubin_spark.models.networks import network_of
+from deeprubin_spark.models.networks import network_of, restored
 from deeprubin_spark.models.uncertainty import softmax
 from deeprubin_spark.training.checkpoints import Checkpoints
 from deeprubin_spark.training.fits import HELD_SHARE, drawn_logits, in_memory
@@ -103,10 +102,8 @@ def trained(study: Study, variant: Variant, train_rows: IntArray, seed: int) -> 
     plan = study.plan(own, names, seed, variant.noise)
 
     def fit(place: Path) -> HybridNetwork[Any]:
-        network = network_of(plan.shape)
         done = train(plan, Alone(), in_memory(own, study.target()[chosen], plan), Checkpoints(None))
-        network.load_state_dict(load_tensors(done.network))
-        return network
+        return restored(plan.shape, done.network)
 
     return study.network(f"random share {variant}", seed, partial(network_of, plan.shape), fit), plan, held
 
