@@ -23,8 +23,9 @@ TOLD: Mapping[str, str] = {
     "shift": "{source:,} objects with a spectrum and their classes train; {target:,} others adapt, without their classes; {judged:,} more are judged. The "
     "oracle is trained on the {target:,} with their classes. Gap closed: (m - m_source) / (m_oracle - m_source). A-distance: 2 (1 - 2 eps), eps the error "
     "of a classifier that tells the domains apart by the hidden values. The networks have layer norm: `adabn` fits the scaler of the features on each "
-    "domain apart. `label shift` estimates the class shares of the others and weighs by them. No redshift, no temperature, nothing chosen by a class of "
-    "the target.",
+    "domain apart. `label shift` estimates the class shares of the others and weighs by them. `pre-trained` has first learnt to rebuild hidden stretches "
+    "of the others' light curves. {copies:,} copies on nights of the others train with their parents where a line says so. No redshift, no temperature, "
+    "nothing chosen by a class of the target.",
 }
 NAMES: Mapping[str, str] = {
     "log_loss": "log-loss",

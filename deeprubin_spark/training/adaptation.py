@@ -18,6 +18,7 @@ from deeprubin_spark.models.adaptation import DomainJudge, coral, mmd, ramp
 from deeprubin_spark.models.bayesian import kl_to_prior, make_head_bayesian
 from deeprubin_spark.models.hybrid import HybridNetwork
 from deeprubin_spark.models.inputs import FeatureRows
+from deeprubin_spark.models.losses import reconstruction_loss
 from deeprubin_spark.models.networks import network_of
 from deeprubin_spark.training.fits import in_memory
 from deeprubin_spark.training.loop import MAX_GRADIENT, WEIGHT_DECAY, Batches, Plan, Preparation, batch_loss, learning_rate, thin
@@ -25,6 +26,7 @@ from deeprubin_spark.training.reader import Batch
 
 ADVERSARY = 0.1  # weight of the domain judge
 HEAD_EPOCHS = 20
+PRE_TRAINED, CURVE_EPOCHS = "pre-trained", 20
 
 Penalty = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
@@ -58,6 +60,7 @@ METHODS: Mapping[str, Callable[[int], tuple[Penalty, tuple[nn.Module, ...]]]] = 
     "coral": lambda width: (balanced(coral), ()),
     "mmd": lambda width: (balanced(mmd), ()),
     "dann": lambda width: _adversarial(width),
+    PRE_TRAINED: lambda width: (none, ()),
 }
 
 
@@ -70,6 +73,7 @@ def adapted(plan: Plan, source: FeatureRows, label: NDArray[np.int64], target: F
     """A network that labelled rows of the source train and rows of the target, of which no label is known, adapt by one of `METHODS`.
 
     Each step takes a batch of either. Compared are the hidden values without dropout, of curves redrawn and hidden as in training.
+    `PRE_TRAINED` does not compare: its network has first learnt to rebuild hidden stretches of the target's light curves.
     """
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -77,13 +81,15 @@ def adapted(plan: Plan, source: FeatureRows, label: NDArray[np.int64], target: F
     network, prepare = network_of(plan.shape), Preparation(plan)
     penalty, learning = METHODS[method](plan.shape.hidden)
     everything = torch.ones(plan.shape.hidden)
+    if method == PRE_TRAINED:
+        learn_curves(plan, network, target)
     others = _endless(in_memory(target, np.zeros(len(target), np.int64), plan), plan.batch_size)
 
     def loss_of(batch: Batch, epoch: int, progress: float) -> Tensor:
         prepared = prepare(batch, epoch)
         thin(network, prepared.dropout_keys)
         loss = batch_loss(network, prepared, plan.noise) / prepared.weight.sum()
-        if method == "source":
+        if penalty is none:
             return loss
         of_target = prepare(next(others), epoch)
         network.thinning.kept = everything
@@ -92,6 +98,19 @@ def adapted(plan: Plan, source: FeatureRows, label: NDArray[np.int64], target: F
 
     descend(plan, (network, *learning), loss_of, in_memory(source, label, plan), WEIGHT_DECAY)
     return finished(network)
+
+
+def learn_curves(plan: Plan, network: HybridNetwork[Any], rows: FeatureRows) -> None:
+    """Self-supervised: `CURVE_EPOCHS` of the reconstruction loss alone on the light curves of `rows`, which need no class. Features stay unread."""
+    of_curves = replace(plan, n_rows=len(rows), epochs=CURVE_EPOCHS)
+    prepare = Preparation(of_curves)
+
+    def loss_of(batch: Batch, epoch: int, progress: float) -> Tensor:
+        given = prepare(batch, epoch).given
+        _, mean, log_sd = network.encoded(given.curve)
+        return reconstruction_loss(mean, log_sd, given.mean, given.sd, given.hidden, plan.noise).mean()
+
+    descend(of_curves, (network,), loss_of, in_memory(rows, np.zeros(len(rows), np.int64), of_curves), WEIGHT_DECAY)
 
 
 def with_bayesian_head(plan: Plan, network: HybridNetwork[Any], rows: FeatureRows, label: NDArray[np.int64]) -> HybridNetwork[Any]:

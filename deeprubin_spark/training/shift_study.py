@@ -2,7 +2,8 @@
 
 Source: the objects with a spectrum and their classes. Target: all others, in two halves. The first adapts, without its labels, and trains the oracle,
 with them; the second is judged, and no method has seen its curves. Weights of the penalties follow from the source's loss, and nothing is chosen by a
-score, so no label of the target decides anything but the oracle and the scores. "AdaBN" (Li et al. 2016, arXiv:1603.04779) gives each domain its own
+score, so no label of the target decides anything but the oracle and the scores. Augmentation: the source with copies of its objects, on nights of the
+target. "AdaBN" (Li et al. 2016, arXiv:1603.04779) gives each domain its own
 statistics in batch norm; these networks have layer norm, which has none, so here it is the feature scaler that is fitted on each domain apart.
 """
 
@@ -27,7 +28,7 @@ from deeprubin_spark.models.hybrid import HybridNetwork
 from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler
 from deeprubin_spark.models.networks import network_of
 from deeprubin_spark.models.uncertainty import softmax
-from deeprubin_spark.training.adaptation import adapted
+from deeprubin_spark.training.adaptation import PRE_TRAINED, adapted
 from deeprubin_spark.training.fits import drawn_logits
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.loop import Plan
@@ -35,7 +36,8 @@ from deeprubin_spark.training.protocols import type_ia
 from deeprubin_spark.training.studies import SPLIT_SEED, Row, Study, body, number, summarised, write
 
 ORACLE_STEPS = 3.0  # times the steps of the others: it has ten times the objects
-OF_SOURCE = ("source", "label shift", "adabn", "coral", "mmd", "dann")
+MOST_STEPS = 3000  # of a fit with copies
+OF_SOURCE = ("source", "label shift", "adabn", "coral", "mmd", "dann", PRE_TRAINED)
 ORACLE = "oracle"
 MOST_IN_DISTANCE = 2000
 
@@ -96,7 +98,8 @@ def domains_of(study: Study, adapting: IntArray, judged: IntArray, copies: Label
 def outcome(study: Study, domains: Domains, method: str, seed: int) -> Outcome:
     """What a method makes of the judged rows. 'label shift' and 'adabn' use the network that the source alone has trained."""
     plan = study.plan(domains.source, domains.names, seed)
-    trained_by = method if method in ("coral", "mmd", "dann") else "source"
+    plan = replace(plan, epochs=min(plan.epochs, max(1, MOST_STEPS // plan.steps_per_epoch)))
+    trained_by = "source" if method in ("label shift", "adabn") else method
 
     def fit(place: Path) -> HybridNetwork[Any]:
         return adapted(plan, domains.source, domains.label, domains.target, trained_by)

@@ -9,10 +9,15 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from deeprubin_spark.models.inputs import FeatureScaler, channels
+from deeprubin_spark.models.losses import reconstruction_loss
+from deeprubin_spark.models.networks import network_of
 from deeprubin_spark.models.uncertainty import of_draws
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training import bayesian_study, shift_study, sigma_study, studies
+from deeprubin_spark.training.adaptation import learn_curves
+from deeprubin_spark.training.fits import in_memory
 from deeprubin_spark.training.labelled import Labelled
+from deeprubin_spark.training.loop import Preparation
 from deeprubin_spark.training.studies import Study, summarised
 
 N = 240
@@ -207,3 +212,25 @@ def test_a_summary_has_an_interval_that_holds_the_truth_and_ratios_of_means():
         2.0 * found["mean"]["mean"], abs=1e-4
     )
     assert summarised([lambda rows: {"one": 1.0}], 5)["one"] == {"mean": 1.0, "sd_of_seeds": None, "low": 1.0, "high": 1.0}
+
+
+def test_light_curves_alone_teach_a_network_to_rebuild_what_is_hidden(tmp_path):
+    made = objects()
+    study = a_study(tmp_path, made)
+    rows, names = study.rows(), made.model_names()
+    plan = study.plan(rows, names, 1)
+    torch.manual_seed(1)
+    network = network_of(plan.shape)
+    heads = [parameter.clone() for parameter in network.classes.parameters()]
+
+    def lost() -> float:
+        batch = next(in_memory(rows, study.target(), replace(plan, batch_size=N))(0, 0))
+        given = Preparation(plan)(batch, 1_000).given
+        with torch.inference_mode():
+            _, mean, log_sd = network.encoded(given.curve)
+            return float(reconstruction_loss(mean, log_sd, given.mean, given.sd, given.hidden).mean())
+
+    before = lost()
+    learn_curves(plan, network, rows)
+    assert lost() < before - 0.2
+    assert all(torch.equal(one, other) for one, other in zip(heads, network.classes.parameters(), strict=True)), "no class was looked at"
