@@ -41,7 +41,7 @@ model: setup-train ## The shipped model for ZTF again, from the carried data: ab
 
 .PHONY: model-lsst
 model-lsst: setup-train ## The shipped six-band model again, from PLAsTiCC's training set: make model-lsst data=DIR
-	@$(places); MODEL_SURVEY=plasticc DATA="$(or $(data),$(error data=DIR: folder of PLAsTiCC light curves and metadata))" infra/model.sh
+	@$(places); MODEL_SURVEY=plasticc_parts DATA="$(or $(data),$(error data=DIR: folder of PLAsTiCC light curves and metadata))" infra/model.sh
 
 .PHONY: self-test
 self-test: setup-dev ## Say which parts of the stack work on this machine

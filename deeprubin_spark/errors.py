@@ -39,6 +39,10 @@ class RetryableError(DeepRubinError):
     exit_code = 75
 
 
+class RanksMissingError(RetryableError):
+    """Not all processes that were to train together started in time."""
+
+
 class ConfigError(DeepRubinError):
     """A setting, path or installed version that cannot work."""
 

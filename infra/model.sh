@@ -3,7 +3,7 @@
 # directory under deeprubin_spark/published. Called by the Makefile with the environment set up.
 #
 # MODEL_SURVEY  plasticc_ztf: two bands, for ZTF, from the carried PLAsTiCC and ZTF data        (default)
-#               plasticc: six bands, for LSST, from all of PLAsTiCC's training set in DATA
+#               plasticc_parts: six bands, for LSST, from all of PLAsTiCC's training set in DATA
 # DATA          folder of PLAsTiCC's light curves and metadata      (default: the carried part, which has two bands)
 # MODEL_DIR     warehouse, export, checkpoints and the new version  (default: build/model; removed first)
 set -euo pipefail
@@ -26,7 +26,7 @@ if [ "$survey" = plasticc_ztf ]; then # what is usual is learnt from real alerts
   "$bin/deeprubin-build-lightcurves" "${places[@]}" "${carried[@]}"
   "$bin/deeprubin-extract-features" "${places[@]}" "${carried[@]}"
 else # there are no real ones yet
-  training+=(--set "training.anomaly_survey=$survey" --set training.epochs=40) # half as many light curves, for want of parts
+  training+=(--set "training.anomaly_survey=$survey")
 fi
 "$bin/deeprubin-train" "${places[@]}" "${training[@]}" "$@"
 

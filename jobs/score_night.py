@@ -19,7 +19,7 @@ from deeprubin_spark.models import published
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import ANOMALIES, SCORES
 from deeprubin_spark.schemas.features import rule_of
-from deeprubin_spark.scoring import verdicts
+from deeprubin_spark.scoring import class_shares, verdicts
 
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
@@ -33,7 +33,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         print(f"  would score {features.count():,} objects with {model.version}, into {SCORES.name} and {ANOMALIES.name}", file=sys.stderr)
         return
     judged = features.transform(verdicts.verdicts(model, settings)).persist(StorageLevel.DISK_ONLY)
-    for table, rows in ((SCORES, verdicts.scores(judged)), (ANOMALIES, verdicts.anomalies(judged))):
+    scored = class_shares.with_night_probabilities(judged, model.class_shares)
+    for table, rows in ((SCORES, verdicts.scores(scored)), (ANOMALIES, verdicts.anomalies(judged))):
         run.replace_slice(table, rows, nights=run.nights, survey=run.survey, model_version=model.version)
     judged.unpersist()
     for table, kept in ((SCORES, ("scored", "abstained")), (ANOMALIES, ("ranked",))):

@@ -1,10 +1,10 @@
-"""Study the project's network on the supernovae of the SN Photometric Classification Challenge: what a part of it is worth, with intervals.
+"""Study the project's models on the supernovae of the SN Photometric Classification Challenge: what a part of it is worth, with intervals.
 
     spark-submit jobs/study.py --study sigma --data spcc --out results
 
 sigma: with and without the errors of loss and input. bayesian: one network, and four ways to say what it does not know. shift: from the objects with a
-spectrum to all others, without their labels. Ingests the set, computes its features, makes every fit that is not yet in OUT, and writes
-OUT/study-<name>.json. Run again after an interruption, it goes on with the next fit.
+spectrum to all others, without their labels. coverage: whether sets of classes of these hold the truth as often as promised. Ingests the set, computes its
+features, makes every fit that is not yet in OUT, and writes OUT/study-<name>.json. Run again after an interruption, it goes on with the next fit.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from deeprubin_spark.jobs import augment, extract_features, ingest_spcc
 
 from deeprubin_spark import cli
 from deeprubin_spark.runs import Run
-from deeprubin_spark.training import bayesian_study, code_version, shift_study, sigma_study, studies
+from deeprubin_spark.training import bayesian_study, code_version, coverage_study, shift_study, sigma_study, studies
 from deeprubin_spark.training.labelled import copies_of, labelled
 from deeprubin_spark.training.protocols import PROTOCOLS
 
-STUDIES = {"sigma": sigma_study.run, "bayesian": bayesian_study.run, "shift": shift_study.run}
-COPIES = {"shift": "spcc_transductive"}
+STUDIES = {"sigma": sigma_study.run, "bayesian": bayesian_study.run, "shift": shift_study.run, "coverage": coverage_study.run}
+COPIES = dict.fromkeys(("shift", "coverage"), "spcc_transductive")
 
 
 def run(run: Run, arguments: argparse.Namespace) -> None:

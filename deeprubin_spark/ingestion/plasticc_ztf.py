@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from deeprubin_spark import arrow
 from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.ingestion.files import Place, read_table_of
+from deeprubin_spark.ingestion.light_curve_windows import windows
 from deeprubin_spark.ingestion.plasticc import CURVE_COLUMNS, NIGHT, OBJECT_COLUMNS, labels
 from deeprubin_spark.ingestion.published_points import DETECTION_SN, NJY_PER_FLUXCAL
 from deeprubin_spark.kernels import sky
@@ -33,9 +34,6 @@ LIMIT_NJY = 10.0 ** ((31.4 - 20.5) / 2.5)  # ZTF's median 5-sigma limit, 20.5 ma
 # [mag] Photometric repeatability of ZTF at the bright end (Masci et al. 2019, arXiv:1902.01872); the best 5 % of the carried alerts brighter than 16.5 mag
 # have sigmapsf = 0.023.
 ERROR_FLOOR_MAG = 0.02
-SHORTEST_WINDOW, LONGEST_WINDOW = 15.0, 400.0  # [d] an alert brings 30 d of history; nights add up to years
-MIN_WINDOW_DETECTIONS = 5
-_DRAWS_PER_WINDOW = 4  # windows of sparse curves often hold too few detections
 
 _POINTS = LIGHTCURVE_SEGMENTS.column("points")
 
@@ -113,22 +111,6 @@ def ztf_like(mjd: FloatArray, is_r: NDArray[np.bool_], fluxcal: FloatArray, flux
     return Points(mjd, is_r, flux, flux_err, np.abs(flux) >= DETECTION_SN * flux_err)
 
 
-def windows(points: Points, count: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
-    """Up to `count` parts of a light curve that hold >= 5 detections: all points of the last L days before and with a detection.
-
-    L is log-uniform between 15 and 400 d, the detection any but the first four. Returns masks (N,), none of the whole curve and none twice.
-    """
-    ends = points.mjd[points.is_detection][MIN_WINDOW_DETECTIONS - 1 :]
-    found: dict[bytes, NDArray[np.bool_]] = {}
-    for _ in range(count * _DRAWS_PER_WINDOW if len(ends) else 0):
-        end = rng.choice(ends)
-        length = np.exp(rng.uniform(np.log(SHORTEST_WINDOW), np.log(LONGEST_WINDOW)))
-        chosen = (points.mjd > end - length) & (points.mjd <= end)
-        if len(found) < count and not chosen.all() and (chosen & points.is_detection).sum() >= MIN_WINDOW_DETECTIONS:
-            found[chosen.tobytes()] = chosen
-    return list(found.values())
-
-
 def _segments_of_curves(seed: int, n_windows: int) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     schema = LIGHTCURVE_SEGMENTS.arrow_schema()
 
@@ -151,7 +133,8 @@ def _segment_rows(batch: pa.RecordBatch, seed: int, n_windows: int, schema: pa.S
         points = ztf_like(fields["mjd"][here], fields["passband"][here] == 2, fields["flux"][here], fields["flux_err"][here])
         if not points.is_detection.any():
             continue
-        masks = [np.ones(len(points.mjd), np.bool_), *windows(points, n_windows, np.random.default_rng([seed, int(number)]))]
+        rng = np.random.default_rng([seed, int(number)])
+        masks = [np.ones(len(points.mjd), np.bool_), *windows(points.mjd, points.is_detection, n_windows, rng)]
         names += [str(number) if i == 0 else f"{number}/w{i}" for i in range(len(masks))]
         rows += [row] * len(masks)
         parts += [(points, mask) for mask in masks]

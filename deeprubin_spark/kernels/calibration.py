@@ -138,11 +138,18 @@ def conformal_scores(probabilities: FloatArray, u: FloatArray) -> FloatArray:
     return scores
 
 
-def conformal_threshold(scores: FloatArray, target: IntArray, coverage: float) -> float:
-    """The ceil((n + 1) coverage)-th smallest score of the true classes of n calibration objects; infinite where n is too small for the coverage."""
-    of_truth = np.sort(scores[np.arange(len(target)), target])
-    rank = int(np.ceil((len(of_truth) + 1) * coverage - 1e-9))
-    return float(of_truth[rank - 1]) if rank <= len(of_truth) else float("inf")
+def conformal_threshold(scores: FloatArray, target: IntArray, coverage: float, weight: FloatArray | None = None) -> float:
+    """The smallest score s of the true classes of n calibration objects with  sum_{s_i <= s} w_i >= coverage (sum_i w_i + max_i w_i);  infinite where
+    there is none, as where n is too small for the coverage.
+
+    weight : (n,) how much more frequent objects of its class are where the sets are used (Podkopaev & Ramdas 2021, arXiv:2103.03323); None: as frequent,
+    and s the ceil((n + 1) coverage)-th smallest
+    """
+    of_truth = scores[np.arange(len(target)), target]
+    weight = np.ones(len(of_truth)) if weight is None else weight
+    order = np.argsort(of_truth, kind="stable")
+    reached = np.cumsum(weight[order]) >= coverage * (weight.sum() + weight.max(initial=0.0)) - 1e-9
+    return float(of_truth[order[np.argmax(reached)]]) if reached.any() else float("inf")
 
 
 def conformal_sets(probabilities: FloatArray, scores: FloatArray, threshold: float) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """What a network must beat: scikit-learn's trees on the same feature values, folds and weights.
 
 Both take values (N, F), NaN where missing, targets and weights (N,), and give class probabilities of new_values (M, F): (M, C). A class without
-training rows gets 0. They are not published: their numbers stand beside the networks'.
+training rows gets 0. Their numbers stand beside the networks'; the boosted trees are also one half of a published model (`trees.py`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,18 @@ _N_TREES = 400
 
 
 def boosted_trees(values: Values, target: NDArray[np.integer], weight: Values, new_values: Values, n_classes: int, seed: int) -> FloatArray:
+    """What `fitted_trees` say."""
+    trees = fitted_trees(values, target, weight, seed)
+    return of_all_classes(trees.predict_proba(new_values), trees.classes_, n_classes)
+
+
+def fitted_trees(values: Values, target: NDArray[np.integer], weight: Values, seed: int) -> HistGradientBoostingClassifier:
     """Gradient-boosted trees of few leaves, each of a random sixth of the features, as hundreds of features say the same in another way."""
     trees = HistGradientBoostingClassifier(
         max_iter=150, learning_rate=0.08, max_leaf_nodes=7, min_samples_leaf=15, l2_regularization=3.0, max_features=0.15, random_state=seed
     )
     trees.fit(values, target, sample_weight=weight)
-    return of_all_classes(trees.predict_proba(new_values), trees.classes_, n_classes)
+    return trees
 
 
 def random_forest(values: Values, target: NDArray[np.integer], weight: Values, new_values: Values, n_classes: int, seed: int) -> FloatArray:

@@ -1,7 +1,8 @@
 """A published model: a directory with a manifest and safetensors files, no pickle, and all that scoring asks of it.
 
 manifest.json        what it is: version, contract, features, classes, training data, metrics, temperature, and the SHA-256 of every other file
-network.safetensors  weights, draws of the last layer's    inputs.safetensors  scaling of features, noise pattern    forest.safetensors  isolation forest
+network.safetensors  weights, draws of the last layer's    inputs.safetensors  scaling of features, noise pattern
+trees.safetensors    boosted trees                         forest.safetensors  isolation forest
 
 A `PublishedModel` holds the files' bytes, so it travels to Python workers whole, and a worker builds its network once, however many tasks it runs.
 """
@@ -27,6 +28,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from scipy.special import log_softmax
 
 from deeprubin_spark.errors import ModelError
 from deeprubin_spark.kernels.feature_catalogue import FEATURE_SETS, FeatureSet
@@ -35,13 +37,14 @@ from deeprubin_spark.models.forest import AnomalyForest, Arrays
 from deeprubin_spark.models.hybrid import HybridNetwork
 from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, FeatureRows, FeatureScaler, Float32Array, model_features
 from deeprubin_spark.models.networks import SHAPES, curves_with, kind_of, network_of, reads_points
+from deeprubin_spark.models.trees import ClassTrees
 from deeprubin_spark.models.uncertainty import Prediction, of_draws, softmax
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # not there in Python 3.10
 
-FORMAT = 3  # of the directory
+FORMAT = 4  # of the directory
 MANIFEST = "manifest.json"
 N_DRAWS = 8  # of the last layer's weights
 _LAST = "last_layers"
@@ -55,12 +58,13 @@ Files = Mapping[str, bytes]
 class Parts:
     """What training makes and a published directory holds.
 
-    pattern : see `curves.Curves`      last_layers : (`N_DRAWS`, C, H + 1) float32, weights and bias
+    trees : of the same features      pattern : see `curves.Curves`      last_layers : (`N_DRAWS`, C, H + 1) float32, weights and bias
     of the network's last layer as its training objects leave them open, see `laplace.LastLayerLaplace.drawn`
     """
 
     feature_set: FeatureSet
     network: HybridNetwork[Any]
+    trees: ClassTrees
     scaler: FeatureScaler
     forest: AnomalyForest
     pattern: Float32Array
@@ -91,10 +95,16 @@ class PublishedModel:
         """Whether rows must have their points."""
         return reads_points(self.manifest["network"]["kind"])
 
+    @property
+    def class_shares(self) -> dict[str, float]:
+        """Shares of the classes for which its probabilities hold."""
+        return dict(zip(self.classes, self.parts.calibration.class_shares.tolist(), strict=True))
+
     def predict(self, rows: FeatureRows) -> Prediction:
         """Class probabilities, the mean over redrawings of the light curve within its errors and over draws of the last layer's weights.
 
-        What the weights disagree about is epistemic; the rest, errors of measurement included, is aleatoric. rows: status ok.
+        Of each, the geometric mean of what network and trees say. What the weights disagree about is epistemic; the rest, errors of measurement
+        included, is aleatoric. rows: status ok.
         """
         return of_draws(softmax(self.logits(rows) / self.parts.calibration.temperature).mean(axis=1))
 
@@ -107,13 +117,15 @@ class PublishedModel:
         return self.parts.forest.score(values)
 
     def logits(self, rows: FeatureRows) -> FloatArray:
-        """(K, 2, B, C) by K drawn last layers, for the light curves moved within their errors along a noise pattern and against it.
+        """(K, 2, B, C) by K drawn last layers, for the light curves moved within their errors along a noise pattern and against it: the means of the
+        network's and the trees' logarithms of probabilities.
 
         Opposite to each other, so that what they differ by in first order cancels in their mean; and along the same pattern for every object, so its
         answer never depends on where it stands.
         """
         made = [self._logits_of_block(rows.take(slice(start, start + _BLOCK))) for start in range(0, len(rows), _BLOCK)]
-        return np.concatenate([np.zeros((N_DRAWS, 2, 0, len(self.classes))), *made], axis=2)
+        of_network = np.concatenate([np.zeros((N_DRAWS, 2, 0, len(self.classes))), *made], axis=2)
+        return 0.5 * (log_softmax(of_network, axis=3) + self.parts.trees.log_probabilities(rows.values))
 
     def _logits_of_block(self, rows: FeatureRows) -> FloatArray:
         """Of up to _BLOCK rows, computed as a full block."""
@@ -146,6 +158,7 @@ def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
     files = {
         "network.safetensors": save_tensors({**weights, _LAST: torch.from_numpy(parts.last_layers)}),
         "inputs.safetensors": _array_bytes(arrays),
+        "trees.safetensors": _array_bytes(parts.trees.arrays()),
         "forest.safetensors": _array_bytes(parts.forest.arrays()),
     }
     calibration = parts.calibration.as_dict()
@@ -268,9 +281,11 @@ def _parts(files: Files, manifest: dict[str, Any]) -> Parts:
         network.load_state_dict(tensors)
         inputs = load_arrays(files["inputs.safetensors"])
         scaler = FeatureScaler(*(np.asarray(inputs[name], np.float64) for name in ("centre", "spread", "lowest", "highest", "missing")))
+        trees = ClassTrees.of(load_arrays(files["trees.safetensors"]))
         forest = AnomalyForest.of(load_arrays(files["forest.safetensors"]))
         feature_set = FEATURE_SETS[manifest["feature_set"]]
-        return Parts(feature_set, network.eval(), scaler, forest, inputs["pattern"], last_layers, Calibration.of(manifest["calibration"]))
+        calibration = Calibration.of(manifest["calibration"])
+        return Parts(feature_set, network.eval(), trees, scaler, forest, inputs["pattern"], last_layers, calibration)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the files do not make a model: {type(error).__name__}: {error}; train it anew") from error
 

@@ -37,18 +37,49 @@ Generated from the files in `docs/results`, each written by the command it names
 
     python -m deeprubin_spark.reporting.results_page docs/results > docs/benchmarks.md
 
-All data here are simulated. A number is the mean over the seeds, in brackets its 95 % interval over samples of the objects with replacement, then the standard
-deviation between seeds. The best mean of a column is **bold**. No object is judged by a model that it, or a copy of it, has trained.
+All data here are simulated, but where a section says otherwise. A number is the mean over the seeds, in brackets its 95 % interval over samples of the
+objects with replacement, then the standard deviation between seeds. The best mean of a column is **bold**. No object is judged by a model that it, or a copy
+of it, has trained.
 """
 
 
 def results_page(directory: Path) -> str:
-    """All of it, as Markdown. Files that are neither a benchmark's nor a study's are left out."""
+    """All of it, as Markdown. Files of other results are left out."""
     found = [json.loads(path.read_text()) for path in sorted(directory.glob("*.json"))]
     benchmarks = [result for result in found if "set" in result]
     sections = [_section(name, [result for result in benchmarks if result["set"] == name]) for name in TITLES]
     of_studies = [study_section(result) for result in found if "study" in result]
-    return "\n".join([_PREFACE, *(section for section in [*sections, *of_studies] if section)])
+    others = [_answers(result) for result in found if "answers" in result] + [_scaling(result) for result in found if "scaling" in result]
+    return "\n".join([_PREFACE, *(section for section in [*sections, *of_studies, *others] if section)])
+
+
+def _answers(result: Mapping[str, Any]) -> str:
+    """What a query on the tables answers after the jobs named."""
+    columns = list(result["rows"][0])
+    table = [f"| {' | '.join(name.replace('_', ' ') for name in columns)} |", "|---" * len(columns) + "|"]
+    table += [f"| {' | '.join(cell(str(row[name])) for name in columns)} |" for row in result["rows"]]
+    block = ["```", *result["command"], f'deeprubin sql "{result["sql"]}"', "```"]
+    origin = f"- commit {result['commit'][:12]}, data {result['data_sha256'][:12]}"
+    return "\n".join([f"## {result['answers']}", "", result["told"], "", *table, "", *block, "", origin, ""])
+
+
+def _scaling(result: Mapping[str, Any]) -> str:
+    """How much sooner two processes are done than one."""
+    told = [
+        "## One process and two",
+        "",
+        f"The {result['scaling']} on {result['objects']:,} light curves, {result['epochs']} epochs, batches of {result['batch_size']} a rank, one thread "
+        f"each, on {result['machine']}. Two processes are {result['times']:.2f} times as fast; the losses of one that holds both shards differ by "
+        f"{result['largest_relative_difference_of_losses']:.0e} at most.",
+        "",
+        "| processes | s an epoch | light curves a second |",
+        "|---|---|---|",
+        *(f"| {row['processes']} | {row['seconds_an_epoch']:.1f} | {row['light_curves_a_second']:,} |" for row in result["rows"]),
+        "",
+        f"- `{result['command']}`, commit {result['commit'][:12]}, data {result['data_sha256'][:12]}",
+        "",
+    ]
+    return "\n".join(told)
 
 
 def _section(name: str, results: Sequence[Mapping[str, Any]]) -> str:

@@ -87,6 +87,7 @@ _OF_VISITS = Rule(FEATURES_LSST, LSST_UGRIZY, (DETECTION, FORCED))
 SIX_BAND_SURVEYS = (  # or some of the six
     "lsst",
     "plasticc",
+    "plasticc_parts",
     "spcc",
     "spcc_inductive",
     "spcc_transductive",

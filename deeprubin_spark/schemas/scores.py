@@ -12,7 +12,7 @@ _KEY = (
 SCORES = Table(
     "scores",
     doc="Class probabilities of the objects that a night touched.",
-    version=2,
+    version=3,
     key=("survey", "object_id", "night", "model_version"),
     partition_by=("survey", "night"),
     columns=(
@@ -29,6 +29,13 @@ SCORES = Table(
         Column("p_stochastic", "float", unit="1", ucd="stat.probability", doc="Sum over the stochastic classes"),
         Column("p_periodic", "float", unit="1", ucd="stat.probability", doc="Sum over the periodic classes"),
         Column("probabilities", "map<string,float>", unit="1", doc="Probability of each class; they sum to 1"),
+        Column(
+            "night_probabilities",
+            "map<string,float>",
+            unit="1",
+            doc="The same for the class shares of this night's objects, estimated without labels, in place of the training set's; NULL where too few "
+            "objects were scored to tell",
+        ),
         Column(
             "aleatoric",
             "float",

@@ -20,6 +20,7 @@ SURVEYS: tuple[Survey, ...] = (
     Survey("ztf_labelled", False, "Published ZTF light curves of objects of known type"),
     Survey("sdss_labelled", False, "Published SDSS light curves of objects of known type"),
     Survey("plasticc", True, "PLAsTiCC: LSST's six bands, 14 classes"),
+    Survey("plasticc_parts", True, "PLAsTiCC's six bands, whole and in parts"),
     Survey("plasticc_ztf", True, "PLAsTiCC made ZTF-like: g and r, ZTF's depth, whole and in parts"),
     Survey("spcc", True, "SN Photometric Classification Challenge: supernovae as DES would see them, griz"),
     Survey("spcc_inductive", True, "Copies of SPCC's spectroscopic supernovae at other redshifts, visited as these were"),

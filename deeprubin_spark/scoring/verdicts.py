@@ -26,14 +26,14 @@ _GATED = ("status", "n_detections", "rb_max", "drb_max", "ss_name", "ss_distance
 _TOP_FEATURES = 5
 _CONTRIBUTIONS = ANOMALIES.column("contributions")
 
-# One row per object: its score and its anomaly, before they part into their tables.
+# One row per object: its score and its anomaly, before they part into their tables. What follows from all objects of a night together is not yet known.
 _VERDICT = Table(
     "verdict",
     doc="Score and anomaly of one object.",
     version=1,
     key=("object_id",),
     columns=(
-        *SCORES.columns,
+        *(column for column in SCORES.columns if column.name != "night_probabilities"),
         Column("anomaly_status", "string"),
         Column("anomaly_reason", "string"),
         Column("anomaly_score", "float"),
@@ -43,7 +43,7 @@ _VERDICT = Table(
 
 
 def verdicts(model: PublishedModel, settings: ScoringSettings) -> Callable[[DataFrame], DataFrame]:
-    """`features` rows to one verdict each; `scores` and `anomalies` below take their columns from it."""
+    """`features` rows to one verdict each; `anomalies` below, and `scores` once `class_shares` has added to it, take their columns from it."""
     wanted = dict.fromkeys((*_CARRIED, *_GATED, *columns_read(model)))
 
     def transform(features: DataFrame) -> DataFrame:

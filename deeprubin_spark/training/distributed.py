@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from deeprubin_spark.errors import ConfigError, RetryableError
+from deeprubin_spark.errors import ConfigError, RanksMissingError, RetryableError
 from deeprubin_spark.settings import Launcher, TrainingSettings
 from deeprubin_spark.training.checkpoints import Checkpoints
 from deeprubin_spark.training.loop import Collective, Plan, Trained, train
@@ -43,7 +43,7 @@ class Ring:
 def train_rank(plan: Plan, shards: Shards, checkpoint_directory: str, launcher: Launcher) -> Trained:
     """Runs in every rank. Only rank 0 reads and writes checkpoints."""
     ranks = _joined(launcher)
-    if ranks.size != plan.n_shards:
+    if ranks.size > plan.n_shards:
         raise ConfigError(
             f"training: the set was exported for {plan.n_shards} ranks, {ranks.size} run; set training.processes to one of the two"
         )
@@ -55,21 +55,28 @@ def train_rank(plan: Plan, shards: Shards, checkpoint_directory: str, launcher: 
 def train_on_spark(plan: Plan, shards: Shards, checkpoint_directory: Path, settings: TrainingSettings) -> Trained:
     """Train with one rank for each shard. A run that lost a rank is started again from its checkpoint, as long as it gets further each time.
 
-    RetryableError where ranks do not start in time, or are lost more often than `training.restarts`.
+    Where so many ranks do not start in time, fewer do: they hold the same shards between them, and take the same steps.
+    RetryableError where not even one starts, or ranks are lost more often than `training.restarts`.
     """
     checkpoints = Checkpoints(checkpoint_directory)
     arguments = (plan, shards, str(checkpoint_directory), settings.launcher)
-    for left in range(settings.restarts, -1, -1):
+    processes, left = plan.n_shards, settings.restarts
+    while True:
         before = checkpoints.epochs_done()
         try:
             with told(checkpoints, plan):
-                return _run(arguments, settings)
+                return _run(arguments, settings, processes)
+        except RanksMissingError as error:
+            if processes == 1:
+                raise
+            processes -= 1
+            print(f"training: {error} Trying with {processes}", file=sys.stderr)
         except RetryableError as error:
             done = checkpoints.epochs_done()
             if left == 0 or done == before:
                 raise
             print(f"training: {error} Starting again after epoch {done} of {plan.epochs}, {left} more times at most", file=sys.stderr)
-    raise AssertionError("unreachable: the last attempt returns or raises")
+            left -= 1
 
 
 # Both launchers' modules are imported where they are used: never in the driver of a night.
@@ -84,9 +91,8 @@ def _joined(launcher: Launcher) -> Collective:
     return Ring(horovod_compat.collective())
 
 
-def _run(arguments: tuple[Plan, Shards, str, Launcher], settings: TrainingSettings) -> Trained:
+def _run(arguments: tuple[Plan, Shards, str, Launcher], settings: TrainingSettings, processes: int) -> Trained:
     """What rank 0 trained."""
-    processes = arguments[0].n_shards
     if settings.launcher == "torch":
         from deeprubin_spark.training import torch_ranks
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import psutil
 from pyspark import SparkContext
 
-from deeprubin_spark.errors import ConfigError, RetryableError
+from deeprubin_spark.errors import ConfigError, RanksMissingError, RetryableError
 from deeprubin_spark.training.petastorm_compat import check_versions
 
 Result = TypeVar("Result")
@@ -37,7 +37,7 @@ def run_on_spark(function: Callable[..., Result], arguments: Sequence[Any], *, p
 
     function: of an importable module; it calls `collective()` first.   arguments, results: anything that pickles, small.
     start_timeout_s: [s] how long to wait for that many free task slots.
-    Raises ConfigError (versions, no classic session) or RetryableError (too few slots, a rank died).
+    Raises ConfigError (versions, no classic session), RanksMissingError (too few slots) or RetryableError (a rank died).
     """
     check_versions(TESTED, importlib.metadata.version)
     context = SparkContext._active_spark_context
@@ -64,7 +64,7 @@ def run_on_spark(function: Callable[..., Result], arguments: Sequence[Any], *, p
             verbose=0,
         )
     except TimeoutException as error:
-        raise RetryableError(
+        raise RanksMissingError(
             f"Horovod: {processes} ranks did not start within {start_timeout_s} s. Each needs a free task slot of "
             f"{context.defaultParallelism} on {context.master}; free some, lower training.processes, or raise "
             f"training.start_timeout_s. {error}"

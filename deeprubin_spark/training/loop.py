@@ -8,6 +8,7 @@ stretches follow from row, epoch and seed, so a resumed run goes on as if it had
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -98,10 +99,11 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Trained:
-    """Weights after the last epoch as safetensors bytes, and each epoch's weighted mean loss."""
+    """Weights after the last epoch as safetensors bytes, each epoch's weighted mean loss, and how long those of this run took [s]."""
 
     network: bytes
     losses: tuple[float, ...]
+    seconds: tuple[float, ...]
 
 
 def train(plan: Plan, collective: Collective, batches: Batches, checkpoints: Checkpoints) -> Trained:
@@ -118,13 +120,15 @@ def train(plan: Plan, collective: Collective, batches: Batches, checkpoints: Che
     state = collective.from_first(checkpoints.latest() if collective.rank == 0 else None) or State.of(network, optimizer, ())
     state.restore(network, optimizer)
     prepare = Preparation(plan)
-    losses = list(state.losses)
+    losses, seconds = list(state.losses), []
     for epoch in range(len(losses), plan.epochs):
+        begin = time.perf_counter()
         losses.append(_epoch(epoch, plan, collective, batches, network, optimizer, prepare))
+        seconds.append(time.perf_counter() - begin)
         state = State.of(network, optimizer, tuple(losses))
         if collective.rank == 0:
             checkpoints.save(state)
-    return Trained(state.network, tuple(losses))
+    return Trained(state.network, tuple(losses), tuple(seconds))
 
 
 def learning_rate(plan: Plan, step: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import itertools
 import json
 import zlib
 from pathlib import Path
@@ -20,7 +21,7 @@ from deeprubin_spark import __version__
 from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.kernels.feature_catalogue import FeatureSet
 from deeprubin_spark.models import published
-from deeprubin_spark.models.baseline import boosted_trees
+from deeprubin_spark.models.baseline import fitted_trees
 from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import AnomalyForest
 from deeprubin_spark.models.hybrid import HybridNetwork
@@ -29,6 +30,7 @@ from deeprubin_spark.models.laplace import LastLayerLaplace
 from deeprubin_spark.models.losses import class_weights
 from deeprubin_spark.models.networks import curves_for, restored, shape_of
 from deeprubin_spark.models.published import Parts, PublishedModel
+from deeprubin_spark.models.trees import ClassTrees
 from deeprubin_spark.models.uncertainty import softmax
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import MODELS
@@ -46,6 +48,7 @@ MIN_ANOMALY_OBJECTS = 20
 MIN_ANOMALY_DETECTIONS = 3
 MAX_ANOMALY_OBJECTS = 20_000
 POSTERIOR_SCALES = (1.0, 0.3, 0.1, 0.03, 0.01)  # [1] of the last layer's covariance; the validation fold chooses
+TAKEN_BACK = (0.0, 0.5, 1.0)  # [1] of the logarithm of a class's weight; likewise
 _BLOCK = 256
 
 FloatArray = NDArray[np.float64]
@@ -66,7 +69,7 @@ def train_and_publish(run: Run) -> PublishedModel:
     parts = finished(plan, trained, forest, train, validation, rule_of(settings.survey).feature_set)
     told = manifest(made, plan, trained, settings, len(usual))
     told["training"]["object_ids"] = seen_objects(train, validation)
-    told |= measured(published.assemble(told, parts), train, read_fold(made, "test"), plan)
+    told |= measured(published.assemble(told, parts), read_fold(made, "test"))
     model = published.save(Path(settings.publish_to).expanduser().resolve(), told, parts)
     run.model_version = model.version
     track(model, settings, run.run_id)
@@ -94,20 +97,41 @@ def planned(made: Export, train: Fold, settings: TrainingSettings) -> Plan:
 
 
 def finished(plan: Plan, trained: Trained, forest: AnomalyForest, train: Fold, validation: Fold, feature_set: FeatureSet) -> Parts:
-    """The trained network, what its training objects leave open of its last layer, and what the validation fold says of its probabilities."""
+    """The trained network and trees, what training objects leave open of its last layer, and what the validation fold says of the probabilities.
+
+    Rare classes count for more in training. The bias of the last layers and the start of the trees take that back (Menon et al. 2021, arXiv:2007.07314), or
+    half of it, or nothing: what learnt little of a class was not moved by its weight. That and the scale of the posterior are those of the lowest log-loss
+    on half of the fold.
+    """
     network = restored(plan.shape, trained.network)
     posterior = LastLayerLaplace.fit(_last_layer(network), _last_hidden(network, plan, train.rows), train.target)
     pattern = curves_for(plan.shape, plan.n_steps, plan.seed).pattern
+    weight = plan.class_weight[train.target]
+    trees = ClassTrees.of_fitted(fitted_trees(train.rows.values, train.target, weight, plan.seed), len(CLASS_NAMES))
     of_first_half = np.array([zlib.crc32(parent.encode()) % 2 == 0 for parent in _parents(validation)])
     tried = []
-    for scale in POSTERIOR_SCALES:
-        last_layers = posterior.drawn(published.N_DRAWS, plan.seed, scale).astype(np.float32)
-        parts = Parts(feature_set, network, plan.scaler, forest, pattern, last_layers, Calibration(1.0, 1.0, np.zeros(0), np.ones(1)))
+    for scale, taken_back in itertools.product(POSTERIOR_SCALES, TAKEN_BACK):
+        last_layers, taken = posterior.drawn(published.N_DRAWS, plan.seed, scale).astype(np.float32), taken_back * _log_weight(plan)
+        last_layers[:, :, -1] -= taken
+        shares = _shares(plan, train, taken_back)
+        nothing = Calibration(1.0, 1.0, np.zeros(0), np.ones(1), shares)
+        parts = Parts(feature_set, network, trees.less(taken), plan.scaler, forest, pattern, last_layers, nothing)
         logits = published.assemble({}, parts).logits(validation.rows)
-        found = Calibration.fit(logits.reshape(-1, *logits.shape[2:]), validation.target, of_first_half)
+        found = Calibration.fit(logits.reshape(-1, *logits.shape[2:]), validation.target, of_first_half, shares)
         known = softmax(logits[:, :, of_first_half] / found.temperature).mean(axis=(0, 1))
         tried.append((log_losses(known, validation.target[of_first_half]).mean(), dataclasses.replace(parts, calibration=found)))
     return min(tried, key=lambda one: one[0])[1]
+
+
+def _log_weight(plan: Plan) -> NDArray[np.float32]:
+    """Logarithm of the weight of each class (C,); 0 for a class that never trained."""
+    return np.log(plan.class_weight, out=np.zeros_like(plan.class_weight), where=plan.class_weight > 0.0)
+
+
+def _shares(plan: Plan, train: Fold, taken_back: float) -> FloatArray:
+    """Shares of the classes (C,) for which probabilities hold of which that much of the weight was taken back."""
+    counted = np.bincount(train.target, minlength=len(CLASS_NAMES)) * np.exp((1.0 - taken_back) * _log_weight(plan).astype(np.float64))
+    return np.asarray(counted / counted.sum())
 
 
 def _last_layer(network: HybridNetwork[Any]) -> torch.nn.Linear:
@@ -160,11 +184,9 @@ def manifest(made: Export, plan: Plan, trained: Trained, settings: TrainingSetti
     }
 
 
-def measured(model: PublishedModel, train: Fold, test: Fold, plan: Plan) -> dict[str, Any]:
-    """Metrics of network and baseline on the test fold, the network by the very code that scores a night; and how often it would abstain."""
-    probabilities = model.predict(test.rows).probabilities
-    weight = plan.class_weight[train.target]
-    trees = boosted_trees(train.rows.values, train.target, weight, test.rows.values, len(CLASS_NAMES), plan.seed)
+def measured(model: PublishedModel, test: Fold) -> dict[str, Any]:
+    """Metrics on the test fold, of the model by the very code that scores a night, and of its trees alone; and how often it would abstain."""
+    probabilities, trees = model.predict(test.rows).probabilities, np.exp(model.parts.trees.log_probabilities(test.rows.values))
     whole = np.array(["/" not in name for name in test.object_id])
     return {
         "metrics": metrics(probabilities, test.target, CLASS_NAMES),

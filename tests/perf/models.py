@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
 from deeprubin_spark.kernels.isolation_forest import score_samples
 from deeprubin_spark.models import published
+from deeprubin_spark.models.baseline import fitted_trees
 from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import N_TREES, AnomalyForest
 from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, model_features, noise_patterns
 from deeprubin_spark.models.published import Parts, PublishedModel
 from deeprubin_spark.models.tcn import STRIDE, LightCurveTcn, TcnShape
+from deeprubin_spark.models.trees import ClassTrees
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from tests.perf.clock import cheapest
 from tests.perf.rows import Measured, Row
@@ -120,8 +122,10 @@ def _model() -> PublishedModel:
     own = np.column_stack([last.weight.detach().numpy(), last.bias.detach().numpy()])
     drawn = np.repeat(own[None], published.N_DRAWS, axis=0).astype(np.float32)
     scaler, forest = FeatureScaler.fit(values, MODEL_FEATURES), AnomalyForest.fit(values, _SEED)
-    calibration = Calibration(1.0, 0.9, np.linspace(0.1, 0.9, 14), np.linspace(0.1, 1.0, 15))
-    parts = Parts(ZTF_GR, untrained, scaler, forest, noise_patterns(_N_STEPS, _SEED)[:1], drawn, calibration)
+    calibration = Calibration(1.0, 0.9, np.linspace(0.1, 0.9, 14), np.linspace(0.1, 1.0, 15), np.full(14, 1.0 / 14))
+    target = np.random.default_rng(_SEED).integers(0, len(CLASS_NAMES), len(values))
+    trees = ClassTrees.of_fitted(fitted_trees(values, target, np.ones(len(values)), _SEED), len(CLASS_NAMES))
+    parts = Parts(ZTF_GR, untrained, trees, scaler, forest, noise_patterns(_N_STEPS, _SEED)[:1], drawn, calibration)
     return published.assemble({}, parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,7 +20,7 @@ from deeprubin_spark.kernels import light_curve_features as kernel
 from deeprubin_spark.kernels.light_curves import light_curves
 from deeprubin_spark.kernels.observations import Observations
 from deeprubin_spark.preprocessing.features import features
-from deeprubin_spark.schemas import FEATURES, LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
+from deeprubin_spark.schemas import FEATURES, HOSTS, LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.tables import Warehouse
 from tests.conftest import DATA, places, settings_at
@@ -157,15 +158,46 @@ def test_features_of_a_part_are_those_of_the_truncated_curve(spark, warehouse, m
         np.testing.assert_array_equal(np.frombuffer(found[name]["grid_mean"], "<f4"), expected.grid_mean[0].ravel().astype(np.float32))
 
 
-def test_the_job_run_twice_leaves_the_same_tables(spark, carried, tmp_path):
+@pytest.mark.parametrize("survey", ["plasticc_ztf", "plasticc_parts"])
+def test_the_job_run_twice_leaves_the_same_tables(spark, carried, tmp_path, survey):
     sets = [argument for value in places(tmp_path) for argument in ("--set", value)]
     contents = []
     for _ in range(2):
-        assert ingest_plasticc.main(["--data", carried, "--survey", "plasticc_ztf", *sets]) == 0
+        assert ingest_plasticc.main(["--data", carried, "--survey", survey, *sets]) == 0
         warehouse = Warehouse(spark, settings_at(tmp_path).warehouse)
-        segments = warehouse.read(LIGHTCURVE_SEGMENTS, survey="plasticc_ztf").select(
+        segments = warehouse.read(LIGHTCURVE_SEGMENTS, survey=survey).select(
             F.sum(F.xxhash64("object_id", F.col("points").cast("string")) % 1000003)
         )
         contents.append((segments.first()[0], warehouse.read(LABELS).count()))
     assert contents[0] == contents[1]
     assert contents[0][1] == OBJECTS
+
+
+def test_parts_in_six_bands_are_stretches_of_their_parent_that_end_with_a_detection(spark, tmp_path):
+    """The carried set has g and r alone, with its hosts; every part keeps its parent's host and label."""
+    objects = pd.DataFrame(
+        {"object_id": [7, 8], "ra": [10.0, 20.0], "decl": [-5.0, 5.0], "target": [90, 90], "hostgal_photoz": [0.3, 0.0]}
+    ).assign(hostgal_photoz_err=0.01, mwebv=0.02)
+    rng = np.random.default_rng(2)
+    n = 300
+    curves = pd.DataFrame(
+        {"object_id": np.repeat([7, 8], n), "mjd": 60000.0 + rng.uniform(0.0, 500.0, 2 * n), "passband": rng.integers(0, 6, 2 * n)}
+    )
+    curves = curves.assign(flux=rng.choice([30.0, 1.0], 2 * n), flux_err=1.0)
+    objects.to_csv(tmp_path / "objects.csv", index=False)
+    curves.to_csv(tmp_path / "curves.csv", index=False)
+    sets = [argument for value in places(tmp_path) for argument in ("--set", value)]
+    assert ingest_plasticc.main(["--data", str(tmp_path), "--survey", "plasticc_parts", *sets]) == 0
+    warehouse = Warehouse(spark, settings_at(tmp_path).warehouse)
+    rows = {row["object_id"]: row for row in warehouse.read(LIGHTCURVE_SEGMENTS, survey="plasticc_parts").collect()}
+    parts = {name: row for name, row in rows.items() if "/" in name}
+    assert sorted(rows) == sorted([*(f"{parent}{part}" for parent in (7, 8) for part in ("", "/w1", "/w2", "/w3"))])
+    for name, row in parts.items():
+        parent = rows[name.partition("/")[0]]
+        times = [point["mjd"] for point in row["points"]]
+        assert row["points"] == [p for p in parent["points"] if times[0] <= p["mjd"] <= times[-1]] and len(times) < n
+        assert row["points"][-1]["kind"] == "detection" and {p["band"] for p in parent["points"]} == set("ugrizy")
+        assert row["n_alerts"] == sum(p["kind"] == "detection" for p in row["points"]) >= 5 and row["healpix"] == parent["healpix"]
+    hosts = {row["object_id"]: row["photo_z"] for row in warehouse.read(HOSTS, survey="plasticc_parts").collect()}
+    assert hosts == {name: 0.3 if name.startswith("7") else None for name in rows}
+    assert [row["object_id"] for row in warehouse.read(LABELS, survey="plasticc_parts").sort("object_id").collect()] == ["7", "8"]

@@ -14,7 +14,7 @@ from deeprubin_spark.preprocessing.features import features
 from deeprubin_spark.preprocessing.segments import segments
 from deeprubin_spark.schemas import ALERTS_ZTF, FEATURES, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS
 from deeprubin_spark.schemas.features import rule_of
-from deeprubin_spark.scoring import verdicts
+from deeprubin_spark.scoring import class_shares, verdicts
 
 NIGHT = dt.date(2018, 11, 29)
 OTHER_PYTHON = ("BatchEvalPython", "ArrowEvalPython", "FlatMapGroupsIn", "MapInPandas", "PythonUDTF", "AggregateInPandas")
@@ -47,7 +47,8 @@ def test_features_to_scores_is_one_python_pass(warehouse, settings):
     contract = rule_of("ztf").contract
     model = published.load(published.find("", contract), contract)
     judged = warehouse.read(FEATURES, survey="ztf", nights=[NIGHT]).transform(verdicts.verdicts(model, settings.scoring))
-    assert python_passes(plan_of(verdicts.scores(judged))) == 1
+    scored = class_shares.with_night_probabilities(judged, model.class_shares)
+    assert python_passes(plan_of(verdicts.scores(scored))) == 1
     assert python_passes(plan_of(verdicts.anomalies(judged))) == 1
 
 

@@ -247,6 +247,21 @@ def test_a_run_that_lost_a_rank_in_an_epoch_ends_with_the_losses_of_one_that_did
     assert finished.losses == pytest.approx(twin.losses, rel=1e-5)
 
 
+# Horovod's own thread in the driver sees its Spark job cancelled.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_two_slots_train_three_shards_to_the_losses_of_one_process(spark, place, capfd):
+    run = run_at(spark, place, "three", "training.processes=3", "training.start_timeout_s=20")
+    made = export(run)
+    plan, slots = planned(made, read_fold(made, "train"), run.settings.training), spark.sparkContext.defaultParallelism
+    assert plan.n_shards == 3 > slots
+    trained = train_on_spark(plan, made.shards(3), place / "fewer", run.settings.training)
+    told = capfd.readouterr().err
+    assert f"Trying with {slots}" in told and "3 ranks did not start within 20 s" in told
+    with _training_process() as process:
+        twin = process.submit(_train_alone, plan, made.shards(3)).result(timeout=300)
+    assert trained.losses == pytest.approx(twin.losses, rel=1e-5)
+
+
 def test_the_forest_sees_each_real_object_once_and_never_the_excluded_night(spark, place):
     assert anomaly_values(run_at(spark, place, "models")).shape == (25, len(MODEL_FEATURES))
     everything = run_at(spark, place, "models", "training.anomaly_excluded_nights=[]")

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql.pandas.types import to_arrow_type
 
 from deeprubin_spark.errors import ContractError
-from deeprubin_spark.ingestion import alerce_points, elasticc, light_curve_tables, plasticc, plasticc_ztf, spcc
+from deeprubin_spark.ingestion import alerce_points, elasticc, light_curve_tables, plasticc, plasticc_parts, plasticc_ztf, spcc
 from deeprubin_spark.kernels.light_curve_features import FEATURES as KERNEL_FEATURES
 from deeprubin_spark.schemas import FEATURES, LIGHTCURVES, TABLES, taxonomy
 from deeprubin_spark.schemas.contract import Column
@@ -75,7 +75,7 @@ def test_the_taxonomy_is_plasticcs_fourteen_classes():
 
 
 def test_every_reader_writes_a_survey_that_is_listed():
-    modules = (alerce_points, elasticc, plasticc, plasticc_ztf, spcc)
+    modules = (alerce_points, elasticc, plasticc, plasticc_parts, plasticc_ztf, spcc)
     assert {module.SURVEY for module in modules} | {
         *("ztf", "ztf_labelled", "sdss_labelled"),
         *COPIED,
@@ -85,5 +85,12 @@ def test_every_reader_writes_a_survey_that_is_listed():
 
 
 def test_what_is_simulated_says_so_and_what_a_telescope_saw_does_not():
-    assert [survey.name for survey in SURVEYS if survey.is_simulated] == ["plasticc", "plasticc_ztf", "spcc", *COPIED, "elasticc"]
+    assert [survey.name for survey in SURVEYS if survey.is_simulated] == [
+        "plasticc",
+        "plasticc_parts",
+        "plasticc_ztf",
+        "spcc",
+        *COPIED,
+        "elasticc",
+    ]
     assert is_simulated("plasticc_ztf") and not is_simulated("ztf") and not is_simulated("another")

@@ -129,6 +129,26 @@ def test_sets_hold_the_truth_as_often_as_promised_even_of_a_classifier_that_boas
     assert sets[np.arange(half), target[half:]].mean() >= covered
 
 
+def test_weighted_sets_hold_the_truth_as_often_as_promised_where_classes_have_other_shares():
+    there, here = np.array([0.8, 0.2]), np.array([0.3, 0.7])
+    p, target = gaussians(60_000, there, 12)
+    new_p, new_target = gaussians(60_000, here, 13)
+    rng = np.random.default_rng(14)
+    scores, new = (conformal_scores(each, rng.uniform(size=len(each))) for each in (p, new_p))
+
+    def covered(threshold):
+        return (new <= threshold)[np.arange(len(new)), new_target].mean()
+
+    weighted = conformal_threshold(scores, target, 0.9, (here / there)[target])
+    assert covered(weighted) == pytest.approx(0.9, abs=0.006)
+    slanted = p * np.array([1.0, 0.2]) / (p * np.array([1.0, 0.2])).sum(axis=1, keepdims=True)
+    new_slanted = new_p * np.array([1.0, 0.2]) / (new_p * np.array([1.0, 0.2])).sum(axis=1, keepdims=True)
+    scores, new = (conformal_scores(each, rng.uniform(size=len(each))) for each in (slanted, new_slanted))
+    weighted, plain = conformal_threshold(scores, target, 0.9, (here / there)[target]), conformal_threshold(scores, target, 0.9)
+    assert covered(weighted) == pytest.approx(0.9, abs=0.006) and covered(plain) < 0.88
+    assert plain == conformal_threshold(scores, target, 0.9, np.full(len(target), 3.0))
+
+
 def test_few_calibration_objects_exclude_nothing():
     scores = np.array([[0.2, 0.8], [0.9, 0.1]])
     assert conformal_threshold(scores, np.array([0, 1]), 0.9) == np.inf

@@ -7,6 +7,9 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from deeprubin_spark.errors import ModelError
 from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
@@ -20,6 +23,7 @@ from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, channels, 
 from deeprubin_spark.models.networks import network_of, shape_of
 from deeprubin_spark.models.points import as_matrix
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.models.trees import ClassTrees
 from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 
@@ -47,6 +51,14 @@ def some_points(n: int) -> np.ndarray:
     return as_matrix(records, np.concatenate(([0], np.cumsum(counts))))
 
 
+def trees(values: np.ndarray) -> ClassTrees:
+    """Of classes that the first feature tells apart a little."""
+    target = np.clip(np.nan_to_num(3.0 * values[:, 0]).astype(int) + 5, 0, 9)
+    with threadpool_limits(1):
+        fitted = HistGradientBoostingClassifier(max_iter=3, max_leaf_nodes=4, random_state=1).fit(values, target)
+    return ClassTrees.of_fitted(fitted, len(CLASS_NAMES))
+
+
 def last_layers(network: HybridNetwork) -> np.ndarray:
     """The network's own, moved a little."""
     last = network.classes[-1]
@@ -60,9 +72,9 @@ def parts() -> published.Parts:
     values = rows(400).values
     network = LightCurveTcn(TcnShape(len(MODEL_FEATURES), len(CLASS_NAMES))).eval()
     forest, pattern = AnomalyForest.fit(values, 1), noise_patterns(64, 1)[:1]
-    calibration = Calibration(1.3, 0.9, np.array([0.2]), np.array([0.1, 0.5]))
+    calibration = Calibration(1.3, 0.9, np.array([0.2]), np.array([0.1, 0.5]), np.full(14, 1.0 / 14))
     scaler = FeatureScaler.fit(values, MODEL_FEATURES)
-    return published.Parts(ZTF_GR, network, scaler, forest, pattern, last_layers(network), calibration)
+    return published.Parts(ZTF_GR, network, trees(values), scaler, forest, pattern, last_layers(network), calibration)
 
 
 @pytest.fixture
@@ -100,7 +112,7 @@ def test_what_is_read_back_is_what_was_trained_to_the_last_bit(saved, parts):
 def test_a_published_directory_holds_no_pickle_and_is_small(saved):
     root, model = saved
     files = sorted(path.name for path in (root / model.version).iterdir())
-    assert files == ["forest.safetensors", "inputs.safetensors", "manifest.json", "network.safetensors"]
+    assert files == ["forest.safetensors", "inputs.safetensors", "manifest.json", "network.safetensors", "trees.safetensors"]
     assert sum(path.stat().st_size for path in (root / model.version).iterdir()) < 2_000_000
     assert [path.name for path in root.iterdir()] == [model.version]
 
@@ -142,7 +154,7 @@ def test_epistemic_is_what_the_drawn_last_layers_disagree_about(saved, parts):
     assert model.predict(every).epistemic.min() > 1e-6
 
 
-def test_logits_are_those_of_the_network_itself_with_a_drawn_last_layer(saved, parts):
+def test_logits_are_means_of_the_networks_with_a_drawn_last_layer_and_the_trees(saved, parts):
     _, model = saved
     every = rows(30)
     own = parts.network.classes[-1]
@@ -152,7 +164,8 @@ def test_logits_are_those_of_the_network_itself_with_a_drawn_last_layer(saved, p
         hidden = parts.network.last_hidden(parts.network.joined(moved, features)[0])
         expected = hidden @ torch.from_numpy(parts.last_layers[2, :, :-1]).T + torch.from_numpy(parts.last_layers[2, :, -1])
     assert own.out_features == len(CLASS_NAMES)
-    np.testing.assert_allclose(model.logits(every)[2, 0], expected.numpy(), rtol=1e-4, atol=1e-4)
+    both = 0.5 * (log_softmax(expected.double().numpy(), axis=1) + parts.trees.log_probabilities(every.values))
+    np.testing.assert_allclose(model.logits(every)[2, 0], both, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["transformer", "gru"])

@@ -8,12 +8,13 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.models.inputs import FeatureScaler, channels
 from deeprubin_spark.models.losses import reconstruction_loss
 from deeprubin_spark.models.networks import network_of
 from deeprubin_spark.models.uncertainty import of_draws
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
-from deeprubin_spark.training import bayesian_study, shift_study, sigma_study, studies
+from deeprubin_spark.training import bayesian_study, coverage_study, shift_study, sigma_study, studies
 from deeprubin_spark.training.adaptation import learn_curves
 from deeprubin_spark.training.fits import in_memory
 from deeprubin_spark.training.labelled import Labelled
@@ -234,3 +235,23 @@ def test_light_curves_alone_teach_a_network_to_rebuild_what_is_hidden(tmp_path):
     learn_curves(plan, network, rows)
     assert lost() < before - 0.2
     assert all(torch.equal(one, other) for one, other in zip(heads, network.classes.parameters(), strict=True)), "no class was looked at"
+
+
+def test_sets_from_copies_hold_the_truth_of_the_others_as_often_as_promised_and_fits_are_kept(tmp_path):
+    made = objects(900, bright=300)
+    made = replace(
+        made, values=np.random.default_rng(5).normal(size=made.values.shape).astype(np.float32) + 1.5 * (made.target == II)[:, None]
+    )
+    parents = made.take(np.arange(300))
+    noise = 0.05 * np.random.default_rng(6).normal(size=(1200, 2)).astype(np.float32)
+    copies = parents.take(np.repeat(np.arange(300), 4))
+    copies = replace(copies, values=copies.values + noise, object_id=np.array([f"{i // 4:04}/copy-{i % 4}" for i in range(1200)]))
+    study = replace(a_study(tmp_path, made), spectroscopic=np.arange(900) < 300, copies=copies)
+    first, second = coverage_study.run(study, [1, 2])["rows"]
+    assert 0.85 < first["coverage"]["mean"] < 0.97 and first["set_size"]["mean"] < 1.5
+    assert second["accuracy"]["mean"] == pytest.approx(first["accuracy"]["mean"], abs=0.06), "copies of a held parent flatter nobody"
+    places = sorted((tmp_path / "coverage").glob("*.npz"))
+    before = [place.stat().st_mtime_ns for place in places]
+    assert coverage_study.run(study, [1, 2])["rows"] == [first, second] and [place.stat().st_mtime_ns for place in places] == before
+    with pytest.raises(NoInputError, match="run augment"):
+        coverage_study.run(replace(study, copies=None), [1])
