@@ -48,7 +48,8 @@ def as_read(found: Extracted, feature_set: FeatureSet) -> FeatureRows:
     place = [feature_set.names.index(name) for name in model_features(feature_set)]
     fitted = found.status == STATUS_NAMES.index("ok")
     arrays = (found.values[:, place], found.grid_time, found.grid_mean, found.grid_sd)
-    return FeatureRows(*(array[fitted].astype(np.float32).astype(np.float64) for array in arrays))
+    values, time, mean, sd = (array[fitted].astype(np.float32) for array in arrays)
+    return FeatureRows(values.astype(np.float64), time.astype(np.float64), mean, sd)
 
 
 def _curves(table: pd.DataFrame, band: np.ndarray, flux: pd.Series, error: pd.Series) -> tuple[np.ndarray, LightCurves]:
