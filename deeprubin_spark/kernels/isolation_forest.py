@@ -26,6 +26,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 
 LEAF = -1
+_ROWS_AT_ONCE = 64  # go through all trees while they are in a core's cache
 EULER_GAMMA = 0.5772156649015329
 
 
@@ -121,13 +122,14 @@ def _path_lengths(
     out: FloatArray,
 ) -> None:
     """Sum over the trees of depth + c(n_leaf) for every row; steps (K,) is c(n) of the nodes."""
-    for root in roots:
-        for k in range(len(rows)):
-            node, depth = root, 0.0
-            while feature[node] != LEAF:
-                node = left[node] if rows[k, feature[node]] <= threshold[node] else right[node]
-                depth += 1.0
-            out[k] += depth + steps[node]
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        for root in roots:
+            for k in range(first, min(first + _ROWS_AT_ONCE, len(rows))):
+                node, depth = root, 0.0
+                while feature[node] != LEAF:
+                    node = left[node] if rows[k, feature[node]] <= threshold[node] else right[node]
+                    depth += 1.0
+                out[k] += depth + steps[node]
 
 
 @njit(cache=True, nogil=True)
@@ -142,11 +144,12 @@ def _path_shares(
     out: FloatArray,
 ) -> None:
     """Sum over the trees of c(n) - c(n') - 1 at every cut, to the cut's feature; out (B, F)."""
-    for root in roots:
-        for k in range(len(rows)):
-            node = root
-            while feature[node] != LEAF:
-                cut = feature[node]
-                child = left[node] if rows[k, cut] <= threshold[node] else right[node]
-                out[k, cut] += steps[node] - steps[child] - 1.0
-                node = child
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        for root in roots:
+            for k in range(first, min(first + _ROWS_AT_ONCE, len(rows))):
+                node = root
+                while feature[node] != LEAF:
+                    cut = feature[node]
+                    child = left[node] if rows[k, cut] <= threshold[node] else right[node]
+                    out[k, cut] += steps[node] - steps[child] - 1.0
+                    node = child

@@ -31,10 +31,10 @@ def fitted_rows(batch: pa.RecordBatch, model: PublishedModel) -> FeatureRows:
     """What the model reads of the rows that are fitted, in their order."""
     fitted = batch.filter(pa.array(is_fitted(batch)))
     values = np.stack([arrow.floats(fitted.column(name)) for name in model.features], axis=1)
-    time, mean, sd = (arrow.matrix_in(fitted.column(name)).astype(np.float64) for name in _GRID)
+    time, mean, sd = (arrow.matrix_in(fitted.column(name)) for name in _GRID)
     bands = (fitted.num_rows, len(model.feature_set.bands), time.shape[1])
     points = points_matrix(fitted.column(POINTS)) if model.reads_points else None
-    return FeatureRows(values, time, mean.reshape(bands), sd.reshape(bands), points)
+    return FeatureRows(values, time.astype(np.float64), mean.reshape(bands), sd.reshape(bands), points)
 
 
 def points_matrix(column: arrow.Column) -> Float32Array:

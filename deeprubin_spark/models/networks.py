@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from safetensors.torch import load as load_tensors
+from torch import Tensor
 
 from deeprubin_spark.models.curves import Curves, GridCurves, PointCurves
 from deeprubin_spark.models.gru import GruShape, LightCurveGru
 from deeprubin_spark.models.hybrid import HybridNetwork
 from deeprubin_spark.models.inputs import Float32Array
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.models.tcn_summary import TcnSummary
 from deeprubin_spark.models.transformer import LightCurveTransformer, TransformerShape
 
 Shape = TcnShape | TransformerShape | GruShape
@@ -54,6 +56,11 @@ def curves_for(shape: Shape, n_steps: int, seed: int) -> Curves[Any]:
 def curves_with(shape: Shape, pattern: Float32Array) -> Curves[Any]:
     """The same, with the pattern that a published model holds."""
     return GridCurves(pattern) if isinstance(shape, TcnShape) else PointCurves(pattern)
+
+
+def summary_of(network: HybridNetwork[Any]) -> Callable[[Any], Tensor]:
+    """A curve to the summary of it (B, S) that the network, as it is now, gives in `encoded`; the curve is not rebuilt where that costs."""
+    return TcnSummary(network) if isinstance(network, LightCurveTcn) else lambda curve: network.encoded(curve)[0]
 
 
 def reads_points(kind: str) -> bool:

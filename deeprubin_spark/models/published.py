@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -28,7 +28,6 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from scipy.special import log_softmax
 
 from deeprubin_spark.errors import ModelError
 from deeprubin_spark.kernels.feature_catalogue import FEATURE_SETS, FeatureSet
@@ -36,7 +35,7 @@ from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import AnomalyForest, Arrays
 from deeprubin_spark.models.hybrid import HybridNetwork
 from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, FeatureRows, FeatureScaler, Float32Array, model_features
-from deeprubin_spark.models.networks import SHAPES, curves_with, kind_of, network_of, reads_points
+from deeprubin_spark.models.networks import SHAPES, curves_with, kind_of, network_of, reads_points, summary_of
 from deeprubin_spark.models.trees import ClassTrees
 from deeprubin_spark.models.uncertainty import Prediction, of_draws, softmax
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
@@ -48,7 +47,7 @@ FORMAT = 4  # of the directory
 MANIFEST = "manifest.json"
 N_DRAWS = 8  # of the last layer's weights
 _LAST = "last_layers"
-_BLOCK = 128  # rows computed together, always: sums in another order would give another last digit
+_BLOCK = 256  # rows computed together, always: sums in another order would give another last digit
 
 FloatArray = NDArray[np.float64]
 Files = Mapping[str, bytes]
@@ -81,6 +80,7 @@ class PublishedModel:
         self.manifest = _manifest(files)
         self.parts = _parts(files, self.manifest)
         self._curves = curves_with(self.parts.network.shape, self.parts.pattern)
+        self._summary = summary_of(self.parts.network)
         self.version: str = self.manifest["version"]
         self.feature_set: FeatureSet = self.parts.feature_set
         self.features: tuple[str, ...] = tuple(self.manifest["features"])
@@ -106,7 +106,9 @@ class PublishedModel:
         Of each, the geometric mean of what network and trees say. What the weights disagree about is epistemic; the rest, errors of measurement
         included, is aleatoric. rows: status ok.
         """
-        return of_draws(softmax(self.logits(rows) / self.parts.calibration.temperature).mean(axis=1))
+        temperature = self.parts.calibration.temperature
+        draws = [softmax(logits / temperature).mean(axis=1) for logits in self._by_block(rows)]
+        return of_draws(np.concatenate([np.zeros((N_DRAWS, 0, len(self.classes))), *draws], axis=1))
 
     def outside_training_range(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Whether more than a tenth of an object's known features lie outside the central 99 % of the training fold.  (B, F) to (B,)."""
@@ -123,21 +125,25 @@ class PublishedModel:
         Opposite to each other, so that what they differ by in first order cancels in their mean; and along the same pattern for every object, so its
         answer never depends on where it stands.
         """
-        made = [self._logits_of_block(rows.take(slice(start, start + _BLOCK))) for start in range(0, len(rows), _BLOCK)]
-        of_network = np.concatenate([np.zeros((N_DRAWS, 2, 0, len(self.classes))), *made], axis=2)
-        return 0.5 * (log_softmax(of_network, axis=3) + self.parts.trees.log_probabilities(rows.values))
+        return np.concatenate([np.zeros((N_DRAWS, 2, 0, len(self.classes))), *self._by_block(rows)], axis=2)
+
+    def _by_block(self, rows: FeatureRows) -> Iterator[FloatArray]:
+        """`logits`, _BLOCK rows after the other: so many stay in a core's cache."""
+        for start in range(0, len(rows), _BLOCK):
+            yield self._logits_of_block(rows.take(slice(start, start + _BLOCK)))
 
     def _logits_of_block(self, rows: FeatureRows) -> FloatArray:
         """Of up to _BLOCK rows, computed as a full block."""
-        n_rows, parts = len(rows), self.parts
-        full = rows.padded(_BLOCK)
-        features, last = torch.from_numpy(parts.scaler.scaled(full.values)), torch.from_numpy(parts.last_layers)
+        parts, full = self.parts, rows.padded(_BLOCK)
+        last = torch.from_numpy(parts.last_layers.reshape(-1, parts.last_layers.shape[2]))  # all draws as one layer
         with torch.inference_mode():
-            branch = parts.network.features(features)
-            summaries = [parts.network.encoded(curve)[0] for curve in self._curves.drawn(full)]
-            hidden = [parts.network.last_hidden(torch.cat([summary, branch], dim=1)) for summary in summaries]
-            logits = torch.stack(hidden) @ last[:, None, :, :-1].transpose(2, 3) + last[:, None, None, :, -1]
-        return logits[:, :, :n_rows].double().numpy()
+            branch = parts.network.features(torch.from_numpy(parts.scaler.scaled(full.values)))
+            joined = [torch.cat([self._summary(curve), branch], dim=1) for curve in self._curves.drawn(full)]
+            hidden = parts.network.last_hidden(torch.cat(joined))
+            logits = torch.nn.functional.linear(hidden, last[:, :-1], last[:, -1]).unflatten(1, (N_DRAWS, -1))
+            of_network = torch.log_softmax(logits, dim=2).double().numpy()
+        drawn = of_network.reshape(2, _BLOCK, N_DRAWS, -1).transpose(2, 0, 1, 3)[:, :, : len(rows)]
+        return 0.5 * (drawn + parts.trees.log_probabilities(rows.values))
 
 
 def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:

@@ -35,7 +35,7 @@ class TcnShape:
         return asdict(self)
 
 
-class _ResidualBlock(nn.Module):
+class ResidualBlock(nn.Module):
     """h + W2 relu(conv(norm(h))), a convolution of three steps `dilation` apart; h is (T, B, C)."""
 
     def __init__(self, width: int, dilation: int) -> None:
@@ -46,6 +46,7 @@ class _ResidualBlock(nn.Module):
         self.mix = nn.Linear(width, width)
 
     def forward(self, h: Tensor) -> Tensor:
+        """(T, B, C) to (T, B, C)."""
         d, n_steps = self.dilation, len(h)
         padded = nn.functional.pad(self.norm(h), (0, 0, 0, 0, d, d))
         taps = torch.cat([padded[i * d : i * d + n_steps] for i in range(3)], dim=2)
@@ -64,7 +65,7 @@ class LightCurveTcn(HybridNetwork[Tensor]):
         super().__init__()
         self.shape = shape
         self.inlet = nn.Linear(STRIDE * n_channels(shape.n_bands), shape.width)
-        self.blocks = nn.ModuleList(_ResidualBlock(shape.width, 2**i) for i in range(shape.blocks))
+        self.blocks = nn.ModuleList(ResidualBlock(shape.width, 2**i) for i in range(shape.blocks))
         self.norm = nn.LayerNorm(shape.width)
         self.features = feature_branch(shape.n_features, shape.hidden)
         self.classes = class_head(2 * shape.width, shape.n_features, shape.hidden, shape.n_classes)
@@ -73,10 +74,9 @@ class LightCurveTcn(HybridNetwork[Tensor]):
 
     def encoded(self, curve: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `HybridNetwork`."""
+        self.check(curve)
         n_objects, n_rows, n_steps = curve.shape
         n_bands = self.shape.n_bands
-        if n_steps % STRIDE or n_rows != n_channels(n_bands):
-            raise ValueError(f"grid: an even number of steps of {n_channels(n_bands)} channels expected, found {n_steps} of {n_rows}")
         # (B, 2 W + 2, T) to (T / 2, B, 2 (2 W + 2))
         h = curve.reshape(n_objects, n_rows, n_steps // STRIDE, STRIDE).permute(2, 0, 1, 3).flatten(2)
         h = self.inlet(h)
@@ -86,3 +86,10 @@ class LightCurveTcn(HybridNetwork[Tensor]):
         summary = torch.cat([h.mean(dim=0), h.amax(dim=0)], dim=1)
         rebuilt = self.reconstruction(h).reshape(n_steps // STRIDE, n_objects, 2 * n_bands, STRIDE).permute(1, 2, 0, 3).flatten(2)
         return summary, rebuilt[:, :n_bands], rebuilt[:, n_bands:].clamp(LOWEST_LOG_SD, HIGHEST_LOG_SD)
+
+    def check(self, curve: Tensor) -> None:
+        """ValueError where the curve is not one that `encoded` reads."""
+        _, n_rows, n_steps = curve.shape
+        expected = n_channels(self.shape.n_bands)
+        if n_steps % STRIDE or n_rows != expected:
+            raise ValueError(f"grid: an even number of steps of {expected} channels expected, found {n_steps} of {n_rows}")

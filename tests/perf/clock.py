@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from deeprubin_spark import cpu_time
 
-__all__ = ["Slope", "cheapest", "process_tree_seconds", "slope"]
+__all__ = ["Slope", "cheapest", "in_turn", "process_tree_seconds", "slope"]
 
 T = TypeVar("T")
 process_tree_seconds = cpu_time.of_this_job().look  # [s] of this process, Spark's JVM and its Python workers
@@ -28,6 +28,18 @@ def cheapest(work: Callable[[], object], n: int, clock: Callable[[], float] = ti
         work()
         costs.append(clock() - begin)
     return min(costs) / n * 1e6
+
+
+def in_turn(ours: Callable[[], object], theirs: Callable[[], object], n: int, runs: int) -> tuple[float, float]:
+    """`cheapest` of two that take turns, so that a machine whose speed changes favours neither."""
+    ours(), theirs()
+    costs: tuple[list[float], list[float]] = ([], [])
+    for _ in range(runs):
+        for work, spent in zip((ours, theirs), costs, strict=True):
+            begin = time.process_time()
+            work()
+            spent.append(time.process_time() - begin)
+    return min(costs[0]) / n * 1e6, min(costs[1]) / n * 1e6
 
 
 class Slope(NamedTuple):

@@ -7,20 +7,14 @@ import pandas as pd
 import pytest
 from deeprubin_spark.jobs import benchmark, extract_features, ingest_plasticc
 
-from deeprubin_spark.kernels.host_features import Hosts
-from deeprubin_spark.kernels.light_curve_features import N_GRID, extract
-from deeprubin_spark.kernels.light_curves import light_curves
-from deeprubin_spark.kernels.observations import Context, Observations
-from deeprubin_spark.kernels.upper_limits import UpperLimits
+from deeprubin_spark.kernels.light_curve_features import N_GRID
 from deeprubin_spark.schemas import FEATURES, FEATURES_LSST
-from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.tables import Warehouse
+from tests.carried_features import SIX_BANDS, in_six_bands
 from tests.conftest import DATA, SMALL_SESSION, places, settings_at
 
 SAMPLE = DATA / "plasticc_sample"
 NIGHT = "2024-12-30"
-FLUXCAL = 10.0 ** (0.4 * (31.4 - 27.5))
-SET = rule_of("plasticc").feature_set
 
 
 @pytest.fixture(scope="module")
@@ -37,37 +31,19 @@ def made(warehouse):
     return warehouse.read(FEATURES_LSST, survey="plasticc").toPandas().set_index("object_id").sort_index()
 
 
-def from_the_files():
-    """The same straight from the carried files, without tables."""
-    points = pd.read_parquet(SAMPLE / "lightcurves.parquet").assign(object_id=lambda rows: rows["object_id"].astype(int).astype(str))
-    points = points.sort_values(["object_id", "mjd", "passband"], kind="stable")
-    ids, first = np.unique(points["object_id"], return_index=True)
-    flux, error = (FLUXCAL * points[name].to_numpy(np.float64) for name in ("flux", "flux_err"))
-    curves = light_curves(
-        np.append(first, len(points)), points["mjd"].to_numpy(np.float64), points["passband"].to_numpy(np.int8), flux, error
-    )
-    known = pd.read_parquet(SAMPLE / "metadata.parquet").set_index("object_id").loc[[int(one) for one in ids]]
-    photo_z = known["hostgal_photoz"].to_numpy(np.float64)
-    photo_z = np.where(photo_z > 0.0, photo_z, np.nan)
-    hosts = Hosts(photo_z, known["hostgal_photoz_err"].to_numpy(np.float64), known["mwebv"].to_numpy(np.float64))
-    n = len(ids)
-    context = Context(known["ra"].to_numpy(np.float64), known["decl"].to_numpy(np.float64), np.full(n, np.nan), np.full(n, np.nan))
-    return ids, extract(Observations(curves, UpperLimits.none(n), context, hosts=hosts), SET)
-
-
 def test_every_flux_counts_and_the_table_holds_what_the_kernels_make_of_the_files(made):
-    ids, found = from_the_files()
-    assert list(made.index) == list(ids) and (made["status"] == "ok").all() and (made["feature_set"] == SET.name).all()
+    ids, found = in_six_bands()
+    assert list(made.index) == list(ids) and (made["status"] == "ok").all() and (made["feature_set"] == SIX_BANDS.name).all()
     assert (made["n_limits"] == 0).all() and made["n_detections"].sum() == len(pd.read_parquet(SAMPLE / "lightcurves.parquet"))
-    values = made[list(SET.names)].to_numpy(np.float64)
+    values = made[list(SIX_BANDS.names)].to_numpy(np.float64)
     np.testing.assert_array_equal(np.isnan(values), np.isnan(found.values))
     # Fluxes are stored to a millionth of a nJy, and a parametric model with two solutions as good as each other may take the other.
     close = np.isclose(values, found.values, rtol=1e-4, atol=1e-6, equal_nan=True)
-    assert close.mean() > 0.999 and close[:, [f.group != "parametric" for f in SET.features]].all()
+    assert close.mean() > 0.999 and close[:, [f.group != "parametric" for f in SIX_BANDS.features]].all()
 
 
 def test_the_grid_has_all_six_bands(made):
-    _, found = from_the_files()
+    _, found = in_six_bands()
     means = np.stack([np.frombuffer(row, "<f4") for row in made["grid_mean"]]).reshape(len(made), 6, N_GRID)
     np.testing.assert_allclose(means, found.grid_mean, rtol=1e-4, atol=1e-2)
 
