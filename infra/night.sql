@@ -1,5 +1,5 @@
 -- What the objects of the night are, by the network's most probable class
-SELECT class, count(*) AS objects, round(avg(p_class), 2) AS mean_p, round(avg(epistemic), 2) AS mean_epistemic
+SELECT class, count(*) AS objects, round(avg(p_class), 2) AS mean_p, round(avg(epistemic), 3) AS mean_epistemic
 FROM scores WHERE survey = 'ztf' AND night = DATE'2018-11-29' AND status = 'scored'
 GROUP BY class ORDER BY objects DESC, class;
 

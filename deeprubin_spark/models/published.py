@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from scipy.special import logsumexp
 
 from deeprubin_spark.errors import ModelError
 from deeprubin_spark.kernels.feature_catalogue import FEATURE_SETS, FeatureSet
@@ -103,12 +104,16 @@ class PublishedModel:
     def predict(self, rows: FeatureRows) -> Prediction:
         """Class probabilities, the mean over redrawings of the light curve within its errors and over draws of the last layer's weights.
 
-        Of each, the geometric mean of what network and trees say. What the weights disagree about is epistemic; the rest, errors of measurement
-        included, is aleatoric. rows: status ok.
+        Of each, p, the geometric mean of what network and trees say, p_1 and p_2. Epistemic is what the draws disagree about (`of_draws`), and how far
+        network and trees are apart, 1/2 sum_i KL(p || p_i) = -ln sum_c (p_1c p_2c)^(1/2)  (Heskes 1998, NIPS 10, 266), before the temperature.
+        The rest, errors of measurement included, is aleatoric. rows: status ok.
         """
-        temperature = self.parts.calibration.temperature
-        draws = [softmax(logits / temperature).mean(axis=1) for logits in self._by_block(rows)]
-        return of_draws(np.concatenate([np.zeros((N_DRAWS, 0, len(self.classes))), *draws], axis=1))
+        draws, apart = [np.zeros((N_DRAWS, 0, len(self.classes)))], [np.zeros(0)]
+        for logits in self._by_block(rows):
+            draws.append(softmax(logits / self.parts.calibration.temperature).mean(axis=1))
+            apart.append(-logsumexp(logits, axis=3).mean(axis=(0, 1)))
+        made = of_draws(np.concatenate(draws, axis=1))
+        return replace(made, epistemic=made.epistemic + np.maximum(np.concatenate(apart), 0.0))
 
     def outside_training_range(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Whether more than a tenth of an object's known features lie outside the central 99 % of the training fold.  (B, F) to (B,)."""

@@ -12,7 +12,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of B objects: probabilities (B, C) that sum to 1; aleatoric and epistemic parts of the entropy, (B,) [nat]."""
+    """Of B objects: probabilities (B, C) that sum to 1; aleatoric and epistemic uncertainty, (B,) [nat]."""
 
     probabilities: FloatArray
     aleatoric: FloatArray

@@ -42,7 +42,12 @@ SCORES = Table(
             unit="nat",
             doc="Entropy that stays whatever the network's weights: classes that look alike, errors of measurement",
         ),
-        Column("epistemic", "float", unit="nat", doc="Mutual information between class and weights: what more training data could remove"),
+        Column(
+            "epistemic",
+            "float",
+            unit="nat",
+            doc="How far network and trees are apart, and draws of the network's weights: what more training data could remove",
+        ),
         Column(
             "class_set",
             "array<string>",

@@ -22,14 +22,18 @@ _WEIGHTED, _TOTAL = "_weighted", "_total"
 
 
 def with_night_probabilities(judged: DataFrame, prior: Mapping[str, float]) -> DataFrame:
-    """Verdicts with the column night_probabilities: NULL where an object was not scored, or too few were.
+    """Verdicts with the column night_probabilities: NULL where an object was not scored, or too few of its night were.
 
-    judged : persisted, for it is read twice      prior : shares of the classes for which its probabilities hold
+    judged : persisted, for it is read again for each night      prior : shares of the classes for which its probabilities hold
     """
-    weight = weights(judged, prior)
-    if not weight:
-        return judged.withColumn("night_probabilities", F.lit(None).cast("map<string,float>"))
-    weighted = F.when(F.col("probabilities").isNotNull(), F.array(*(F.col("probabilities")[name] * weight[name] for name in prior)))
+    nights = [row["night"] for row in judged.select("night").distinct().collect()]  # bounded by the nights of a run
+    of_nights = {night: weights(judged.where(F.col("night") == F.lit(night)), prior) for night in nights}
+    of_night = F.lit(None).cast("array<double>")
+    for night, weight in of_nights.items():
+        if weight:
+            of_night = F.when(F.col("night") == F.lit(night), F.array(*(F.lit(weight[name]) for name in prior))).otherwise(of_night)
+    probabilities = F.array(*(F.col("probabilities")[name] for name in prior))
+    weighted = F.when(F.col("probabilities").isNotNull(), F.zip_with(probabilities, of_night, lambda p, w: p * w))
     summed = F.aggregate(_WEIGHTED, F.lit(0.0), lambda total, p: total + p)
     share = F.transform(_WEIGHTED, lambda p: (p / F.col(_TOTAL)).cast("float"))
     made = judged.withColumn(_WEIGHTED, weighted).withColumn(_TOTAL, summed)
@@ -38,7 +42,7 @@ def with_night_probabilities(judged: DataFrame, prior: Mapping[str, float]) -> D
 
 
 def weights(judged: DataFrame, prior: Mapping[str, float]) -> dict[str, float]:
-    """Share of each class on this night over its share in training; empty where fewer than MIN_OBJECTS were scored.
+    """Share of each class among the verdicts of a night over its share in training; empty where fewer than MIN_OBJECTS were scored.
 
     From at most MAX_OBJECTS in the order of a hash of their ids, so that the same night gives the same shares.
     """
