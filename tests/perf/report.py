@@ -46,7 +46,7 @@ def table(baseline: dict[str, Any]) -> str:
     if not baseline["rows"]:
         return "No row is recorded."
     lines = [
-        f"Measured on {baseline['date']}: {baseline['machine']}.",
+        *_measured_on(baseline["rows"]),
         "",
         "| row | what | core-us | at most | peer | its core-us | ratio | at least | accuracy | n |",
         "|---|---|--:|--:|---|--:|--:|--:|---|--:|",
@@ -55,6 +55,16 @@ def table(baseline: dict[str, Any]) -> str:
         lines.append(f"| **{stage}** | | | | | | | | | |")
         lines += [_row(row, baseline["rows"].get(row.name)) for row in rows]
     return "\n".join(lines)
+
+
+def _measured_on(rows: dict[str, Any]) -> list[str]:
+    """When and where: a sentence for most of the rows, and one for each other run with the names of its rows."""
+    runs: dict[tuple[str, str], list[str]] = {}
+    for name, found in rows.items():
+        runs.setdefault((found["date"], found["machine"]), []).append(name)
+    most, *others = sorted(runs, key=lambda run: -len(runs[run]))
+    lines = [f"Measured on {most[0]}: {most[1]}."]
+    return lines + [f"{', '.join(runs[date, where])} on {date}: {where}." for date, where in others]
 
 
 def ladder_table(runs: Sequence[dict[str, Any]]) -> str:

@@ -95,6 +95,13 @@ def test_the_page_says_what_the_baseline_and_the_ladder_say():
     assert report.written(page) == page
 
 
+def test_rows_of_another_run_say_when_and_where_they_were_measured():
+    usual = {"date": "2026-11-24", "machine": "a machine", **Measured(10.0, 100).as_dict()}
+    later = usual | {"date": "2026-11-29", "machine": "another"}
+    lines = report.table({"rows": {"gp": usual, "anomaly": later, "features": usual}}).splitlines()
+    assert lines[:3] == ["Measured on 2026-11-24: a machine.", "anomaly on 2026-11-29: another.", ""]
+
+
 def test_a_ladder_of_nights_is_a_table_by_form_and_size():
     larger = RUN | {"alerts": 2000, "total_core_s": 0.4}
     lines = report.ladder_table([larger, RUN]).splitlines()
