@@ -36,7 +36,7 @@ from deeprubin_spark.training.protocols import type_ia
 from deeprubin_spark.training.studies import SPLIT_SEED, Row, Study, body, number, summarised, write
 
 ORACLE_STEPS = 3.0  # times the steps of the others: it has ten times the objects
-MOST_STEPS = 3000  # of a fit with copies
+MOST_STEPS = 1500  # of a fit with copies
 OF_SOURCE = ("source", "label shift", "adabn", "coral", "mmd", "dann", PRE_TRAINED)
 ORACLE = "oracle"
 MOST_IN_DISTANCE = 2000
@@ -91,7 +91,7 @@ def domains_of(study: Study, adapting: IntArray, judged: IntArray, copies: Label
     rows, source = study.rows(), study.objects.take(np.flatnonzero(study.spectroscopic))
     if copies is not None:
         source = source.joined(copies)
-    told = "spectroscopic" if copies is None else f"spectroscopic and copies {copies.sha256}"
+    told = "spectroscopic" if copies is None else f"spectroscopic and copies {copies.sha256}, at most {MOST_STEPS} steps"
     return Domains(study.rows(source), study.target(source), rows.take(adapting), rows.take(judged), study.objects.model_names(), told)
 
 

@@ -159,7 +159,6 @@ ROWS = (
         classifier("ztf"),
         "torch eager",
         most_core_us=100.0,
-        least_ratio=3.0,
         most={"probabilities off by": 2e-6},
     ),
     Row(
@@ -169,7 +168,6 @@ ROWS = (
         classifier("lsst"),
         "torch eager",
         most_core_us=100.0,
-        least_ratio=3.0,
         most={"probabilities off by": 2e-6},
     ),
     Row("isolation_forest", "isolation forest, score", "object", forest, "scikit-learn", most={"score off by": 1e-5}),
