@@ -27,6 +27,8 @@ CORE_COLLAPSE_HEIGHT_PC = 34.2
 # Type Ia: 0.54 per century in the Galaxy (Li et al. 2011, arXiv:1006.4613), as thick as the thin disc (Bland-Hawthorn & Gerhard 2016).
 TYPE_IA_TOTAL = 5.4e-3  # [yr-1]
 TYPE_IA_HEIGHT_PC = 300.0
+IBC_SHARE = 0.33  # [1] of core collapses, types Ib and Ic (Li et al. 2011)
+INTERACTING_SHARE = 0.088  # [1] of core collapses, type IIn (Smith et al. 2011, arXiv:1006.3899)
 RATE_DEX = 0.15  # [1] 1-sigma uncertainty of both rates: a factor of 1.4
 _PC2_PER_KPC2 = 1e6
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
@@ -69,6 +71,14 @@ def of_neighbourhood(radius: float, rate: float, height: float, scale_length: fl
 
 CORE_COLLAPSE = of_neighbourhood(*CORE_COLLAPSE_WITHIN, CORE_COLLAPSE_HEIGHT_PC)
 TYPE_IA = of_total(TYPE_IA_TOTAL, TYPE_IA_HEIGHT_PC)
+
+
+def density_of(kind: str, radius: ArrayLike) -> FloatArray:
+    """R(r) [pc-3 yr-1] of explosions of a kind, SNIa, SNII, SNIbc or SNIIn (a part of SNII), at radius [kpc]; NaN for a kind without a Galactic rate."""
+    shares = {"SNII": 1.0 - IBC_SHARE, "SNIbc": IBC_SHARE, "SNIIn": INTERACTING_SHARE}
+    if kind == "SNIa":
+        return TYPE_IA.density(radius)
+    return np.asarray(shares.get(kind, np.nan) * CORE_COLLAPSE.density(radius), np.float64)
 
 
 def metallicity(radius: ArrayLike) -> FloatArray:

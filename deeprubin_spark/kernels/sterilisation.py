@@ -63,7 +63,7 @@ def stars_inside(distance: ArrayLike, density: ArrayLike) -> FloatArray:
 
 
 def kill_probability(rates: ArrayLike, distances: ArrayLike, years: float) -> FloatArray:
-    """p = 1 - exp(-sum_k R_k (4/3) pi d_k^3 T): that at least one explosion of any of K kinds is within its critical distance in T years.
+    """Probability 1 - exp(-sum_k R_k (4/3) pi d_k^3 T) that at least one explosion of any of K kinds is within its critical distance in T years.
 
     rates : (..., K) [pc-3 yr-1]      distances : (..., K) [pc]. Returns (...) [1].
     """

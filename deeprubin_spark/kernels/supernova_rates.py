@@ -59,7 +59,7 @@ def greatest_volume(magnitude: ArrayLike, limiting_magnitude: float, sky_area: A
 def volumetric_weights(
     probability: ArrayLike, z: ArrayLike, volume: ArrayLike, years: ArrayLike, efficiency: ArrayLike = 1.0
 ) -> FloatArray:
-    """w (1 + z) / (eps V_max T) [Mpc-3 yr-1] of each object; their sum is the rate."""
+    """Weights w (1 + z) / (eps V_max T) [Mpc-3 yr-1] of each object; their sum is the rate."""
     watched = np.asarray(efficiency, np.float64) * np.asarray(volume, np.float64) * np.asarray(years, np.float64)
     return np.asarray(np.asarray(probability, np.float64) * (1.0 + np.asarray(z, np.float64)) / watched, np.float64)
 
