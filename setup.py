@@ -10,6 +10,7 @@ setup(
     package_dir={"deeprubin_spark": "deeprubin_spark", "deeprubin_spark.jobs": "jobs"},
     package_data={
         "deeprubin_spark": ["published/**/*", "py.typed", "log4j2.properties"],
+        "deeprubin_spark.searches": ["data/*"],
         "deeprubin_spark.reporting": ["*.html", "*.css", "**/*.html", "**/*.css"],
     },
     include_package_data=False,

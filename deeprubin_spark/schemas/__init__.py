@@ -3,6 +3,13 @@
 from deeprubin_spark.schemas.alerts import ALERTS_ZTF, CUTOUTS
 from deeprubin_spark.schemas.contract import Column, Table
 from deeprubin_spark.schemas.features import FEATURES, FEATURES_LSST
+from deeprubin_spark.schemas.habitability import (
+    HABITABILITY_EVENT,
+    HABITABILITY_HEALPIX,
+    HABITABILITY_NEARBY,
+    HABITABILITY_RATE,
+    HABITABILITY_RING,
+)
 from deeprubin_spark.schemas.hosts import HOSTS
 from deeprubin_spark.schemas.labels import LABELS
 from deeprubin_spark.schemas.lightcurves import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, LIGHTCURVES
@@ -25,6 +32,11 @@ TABLES: tuple[Table, ...] = (
     MODELS,
     SCORES,
     ANOMALIES,
+    HABITABILITY_EVENT,
+    HABITABILITY_HEALPIX,
+    HABITABILITY_RATE,
+    HABITABILITY_RING,
+    HABITABILITY_NEARBY,
     RUNS,
 )
 
@@ -34,6 +46,11 @@ __all__ = [
     "CUTOUTS",
     "FEATURES",
     "FEATURES_LSST",
+    "HABITABILITY_EVENT",
+    "HABITABILITY_HEALPIX",
+    "HABITABILITY_NEARBY",
+    "HABITABILITY_RATE",
+    "HABITABILITY_RING",
     "HOSTS",
     "LABELS",
     "LIGHTCURVES",

@@ -32,6 +32,7 @@ JOBS = {
         "evaluate",
         "study",
         "replay_night",
+        "search_habitability",
     ),
 }
 
@@ -92,11 +93,12 @@ def test_the_wheel_holds_the_package_and_the_jobs_and_no_other_module(wheel: Pat
         assert {name for name in archive.namelist() if name.endswith(".py")} == modules_of_the_checkout()
 
 
-def test_the_wheel_holds_every_published_model_and_every_template(wheel: Path) -> None:
+def test_the_wheel_holds_every_published_model_every_template_and_every_catalogue(wheel: Path) -> None:
     published = {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / "deeprubin_spark" / "published").rglob("*") if file.is_file()}
+    catalogues = {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / "deeprubin_spark" / "searches" / "data").iterdir()}
     templates = {str(file.relative_to(CHECKOUT)) for end in ("html", "css") for file in (CHECKOUT / "deeprubin_spark").rglob(f"*.{end}")}
     with zipfile.ZipFile(wheel) as archive:
-        missing = {name for name in published | templates if "__pycache__" not in name} - set(archive.namelist())
+        missing = {name for name in published | templates | catalogues if "__pycache__" not in name} - set(archive.namelist())
     assert not missing
 
 
