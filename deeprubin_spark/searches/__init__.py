@@ -1,0 +1,1 @@
+"""Searches for the unexpected: they read tables that scoring and preprocessing wrote."""
