@@ -70,7 +70,8 @@ def links(clusters: Clusters, observed: Observed) -> Links:
 
 def _qualities(starts: dict[Members, FloatArray], epoch: float, observed: Observed) -> dict[Members, float]:
     """Probability of a chi-square as large; below 0, the lower the worse, where it is nothing or the orbit cannot be believed."""
-    sets, found = list(starts), {}
+    sets = list(starts)
+    found: dict[Members, float] = {}
     for begin in range(0, len(sets), _SETS_AT_ONCE):
         part = sets[begin : begin + _SETS_AT_ONCE]
         arcs = _arcs(part, observed)

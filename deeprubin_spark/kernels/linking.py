@@ -75,6 +75,12 @@ def tracked(offsets: IntArray, mjd: FloatArray, vectors: FloatArray, sigma: Floa
     return Tracked(seen.mjd, night, seen.vectors, rate, observer, observer_rate)
 
 
+def take(tracklets: Tracked, rows: IntArray) -> Tracked:
+    """The tracklets of these rows, in this order; one may be taken many times."""
+    mjd, night, direction, rate, observer, observer_rate = tracklets
+    return Tracked(mjd[rows], night[rows], direction[rows], rate[rows], observer[rows], observer_rate[rows])
+
+
 def hypotheses() -> FloatArray:
     """Distances, their rates, and which of two meetings of line and sphere: (H, 3) [au, au/d, +1 the farther or -1]."""
     n = int(np.ceil(np.log(_FAR / _NEAR) / np.log1p(_STEP)))
@@ -120,7 +126,7 @@ def _cluster(
     n = len(tracklets.mjd)
     which = np.tile(np.arange(n), len(chosen))
     number = np.repeat(np.arange(len(chosen)), n)
-    many = Tracked(*(part[which] for part in tracklets))
+    many = take(tracklets, which)
     states = states_under(many, chosen[number], epoch)
     possible = _is_possible(states)
     which, number, states = which[possible], number[possible], states[possible]
@@ -182,7 +188,7 @@ def _is_possible(states: FloatArray) -> NDArray[np.bool_]:
     """Not faster than anything that was ever seen to pass."""
     with np.errstate(invalid="ignore"):
         energy = np.sum(states[:, 3:] ** 2, axis=1) - 2.0 * GM_SUN / np.linalg.norm(states[:, :3], axis=1)
-        return energy < _FASTEST**2
+        return np.asarray(energy < _FASTEST**2)
 
 
 def _seen(states: FloatArray, observer: FloatArray) -> FloatArray:

@@ -7,6 +7,7 @@ from deeprubin_spark.schemas.hosts import HOSTS
 from deeprubin_spark.schemas.labels import LABELS
 from deeprubin_spark.schemas.lightcurves import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, LIGHTCURVES
 from deeprubin_spark.schemas.models import MODELS
+from deeprubin_spark.schemas.moving import INTERSTELLAR_CANDIDATES, TRACKLETS
 from deeprubin_spark.schemas.quarantine import QUARANTINE
 from deeprubin_spark.schemas.runs import RUNS
 from deeprubin_spark.schemas.scores import ANOMALIES, SCORES
@@ -25,6 +26,8 @@ TABLES: tuple[Table, ...] = (
     MODELS,
     SCORES,
     ANOMALIES,
+    TRACKLETS,
+    INTERSTELLAR_CANDIDATES,
     RUNS,
 )
 
@@ -35,6 +38,7 @@ __all__ = [
     "FEATURES",
     "FEATURES_LSST",
     "HOSTS",
+    "INTERSTELLAR_CANDIDATES",
     "LABELS",
     "LIGHTCURVES",
     "LIGHTCURVE_BASE",
@@ -44,6 +48,7 @@ __all__ = [
     "RUNS",
     "SCORES",
     "TABLES",
+    "TRACKLETS",
     "Column",
     "Table",
 ]

@@ -32,6 +32,8 @@ JOBS = {
         "evaluate",
         "study",
         "replay_night",
+        "search_interstellar",
+        "study_interstellar",
     ),
 }
 
