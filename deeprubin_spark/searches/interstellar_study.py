@@ -39,14 +39,14 @@ def study(folder: Path, seed: int, bound: int, unbound: int, false_alarms: int) 
     found: Numbers = {"exposures": {name: len(one.mjd) for name, one in at.items()}}
     found["linking"] = {}
     for k, (name, window) in enumerate(at.items()):
-        _tell(f"window {name}")
         rng = np.random.default_rng([seed, k])
         found["linking"][name] = _window(detections, orbits, sigma, window, rng, bound, unbound)
+        _tell(f"window {name}", found["linking"][name])
     found["all_windows"] = _summed(list(found["linking"].values()))
-    _tell("false alarms of bound bodies")
-    found["false_alarms"] = _false_alarms(orbits, list(at.values()), np.random.default_rng([seed, 99]), false_alarms)
-    _tell("orbits of Fink-FAT")
     found["fink_fat"] = _fink_fat(detections, orbits, sigma)
+    _tell("orbits of Fink-FAT", found["fink_fat"])
+    found["false_alarms"] = _false_alarms(orbits, list(at.values()), np.random.default_rng([seed, 99]), false_alarms)
+    _tell("false alarms of bound bodies", found["false_alarms"])
     return found
 
 
@@ -249,5 +249,5 @@ def _share(key: str, rows: list[dict[str, int]]) -> float:
     return sum(row[key] for row in rows) / max(sum(row["bodies"] for row in rows), 1)
 
 
-def _tell(text: str) -> None:
-    sys.stderr.write(f"  {text}\n")
+def _tell(what: str, numbers: Numbers) -> None:
+    sys.stderr.write(f"  {what}: {numbers}\n")
