@@ -56,8 +56,8 @@ def links(clusters: Clusters, observed: Observed) -> Links:
         born = {child: starts[parent] for parent, children in families.items() for child in children}
         if not born:
             break
-        starts |= born
         quality |= _qualities(born, clusters.epoch, observed)
+        starts |= born
         passed += [child for child in born if quality[child] >= MIN_PROBABILITY]
         best = (max(children, key=quality.__getitem__) for children in families.values() if children)
         failed = list(dict.fromkeys(one for one in best if quality[one] < MIN_PROBABILITY))
@@ -69,20 +69,34 @@ def links(clusters: Clusters, observed: Observed) -> Links:
 
 
 def _qualities(starts: dict[Members, FloatArray], epoch: float, observed: Observed) -> dict[Members, float]:
-    """Probability of a chi-square as large; below 0, the lower the worse, where it is nothing or the orbit cannot be believed."""
+    """Probability of a chi-square as large; below 0, the lower the worse, where it is nothing or the orbit cannot be believed.
+
+    A set whose hypothesis led nowhere is begun again at Vaisala's orbits; `starts` then holds the orbit that was found.
+    """
     sets = list(starts)
     found: dict[Members, float] = {}
     for begin in range(0, len(sets), _SETS_AT_ONCE):
         part = sets[begin : begin + _SETS_AT_ONCE]
         arcs = _arcs(part, observed)
-        fitted = _fitted(arcs, np.array([starts[one] for one in part]), epoch)
-        freedom = 2.0 * np.diff(arcs.offsets) - 6.0
-        probability = gammaincc(0.5 * freedom, 0.5 * fitted.chi2)
-        distance, v_inf = 1.0 / fitted.theta[:, 4], speed_at_infinity(fitted.states)
-        is_believed = (distance > _NEAREST) & (distance < _FARTHEST) & (v_inf < _FASTEST) & (fitted.rms < MAX_RMS)
-        value = np.where(is_believed & (probability >= MIN_PROBABILITY), probability, -fitted.chi2 / freedom)
+        value = _quality(arcs, _fitted(arcs, np.array([starts[one] for one in part]), epoch))
+        failed = np.flatnonzero(value < MIN_PROBABILITY)
+        if len(failed):
+            again = arcs.take(failed)
+            fitted = fit(again, np.full(len(failed), epoch))
+            better = _quality(again, fitted)
+            for k, new, state in zip(failed.tolist(), better.tolist(), fitted.states, strict=True):
+                if new > value[k]:
+                    value[k], starts[part[k]] = new, state
         found.update(zip(part, value.tolist(), strict=True))
     return found
+
+
+def _quality(arcs: Arcs, fitted: Fit) -> FloatArray:
+    freedom = 2.0 * np.diff(arcs.offsets) - 6.0
+    probability = gammaincc(0.5 * freedom, 0.5 * fitted.chi2)
+    distance, v_inf = 1.0 / fitted.theta[:, 4], speed_at_infinity(fitted.states)
+    is_believed = (distance > _NEAREST) & (distance < _FARTHEST) & (v_inf < _FASTEST) & (fitted.rms < MAX_RMS)
+    return np.where(is_believed & (probability >= MIN_PROBABILITY), probability, -fitted.chi2 / freedom)
 
 
 def _fitted(arcs: Arcs, first: FloatArray, epoch: float) -> Fit:

@@ -29,13 +29,15 @@ IntArray = NDArray[np.int64]
 
 WINDOW = 15.0  # [d] of nights that are linked together
 MIN_NIGHTS = 3
-RADIUS = np.radians(0.2)  # two tracklets of one body may be apart by this, both times together
+RADIUS = np.radians(
+    0.5
+)  # two tracklets of one body may be apart by this, both times together: a pair of 5 minutes knows its rate no better
 _RADIAL_SPEEDS = np.arange(-6.0, 6.5, 1.0) * 0.006  # [au/d] up to 62 km/s
 _NEAR, _FAR, _STEP = 0.12, 9.0, 0.125  # distances: r - 0.88 au grows by this share, as does the way from the Earth at opposition
 _INSIDE = (0.6, 0.75, 0.87, 0.95)  # [au] where the line of sight meets the sphere twice
 _FASTEST = 120.0 / KM_S  # [au/d] far from the Sun
 _ROWS_AT_ONCE = 60_000
-_MOST_IN_A_CLUSTER = 12
+_FEW_IN_A_CLUSTER, _MOST_IN_A_CLUSTER = 5, 12  # sets above the first are also taken apart, those above the second only
 
 
 class Tracked(NamedTuple):
@@ -166,7 +168,7 @@ def _components(places: FloatArray, night: IntArray, radius: float, rows: IntArr
     for c in np.flatnonzero(nights_of >= MIN_NIGHTS):
         part = rows[order[begins[c] : begins[c + 1]]]
         made.append(part)
-        if len(part) > _MOST_IN_A_CLUSTER:
+        if len(part) > _FEW_IN_A_CLUSTER:
             made.extend(_components(places, night, 0.5 * radius, part))
     return [part for part in made if len(part) <= _MOST_IN_A_CLUSTER]
 

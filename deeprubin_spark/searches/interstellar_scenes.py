@@ -92,8 +92,8 @@ def unbound_orbits(rng: np.random.Generator, n: int) -> Elements:
 def orbits_like(name: str, rng: np.random.Generator, n: int) -> Elements:
     """Shape and inclination of a known interstellar object, turned and timed at random."""
     q, e, inclination = KNOWN[name]
-    fixed = (np.full(n, value) for value in (q, e, inclination))
-    return Elements(*fixed, rng.uniform(0, 360, n), rng.uniform(0, 360, n), rng.uniform(-90, 90, n))
+    turned = rng.uniform(0.0, 360.0, (2, n))
+    return Elements(np.full(n, q), np.full(n, e), np.full(n, inclination), turned[0], turned[1], rng.uniform(-90.0, 90.0, n))
 
 
 def seen_states(orbits: Elements, at: Exposures) -> FloatArray:
@@ -173,4 +173,5 @@ def among_real(made: Scene, detections: pd.DataFrame, at: Exposures, sigma: Floa
         part["night"].to_numpy(np.int64),
         -1 - np.flatnonzero(is_here),
     )
-    return Scene(*(np.concatenate(pair) for pair in zip(made, real, strict=True)))
+    numbers = (np.concatenate([getattr(made, name), getattr(real, name)]) for name in Scene._fields)
+    return Scene._make(numbers)

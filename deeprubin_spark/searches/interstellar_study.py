@@ -79,8 +79,8 @@ def _window(
     by_kind = {
         name: {
             "bodies": int((kind == k).sum()),
-            "linked": sum(kind[b] == k for b in linked),
-            "flagged": sum(kind[b] == k for b in flagged),
+            "linked": int(sum(kind[b] == k for b in linked)),
+            "flagged": int(sum(kind[b] == k for b in flagged)),
         }
         for k, name in enumerate(groups)
     }
