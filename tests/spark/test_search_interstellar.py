@@ -42,6 +42,7 @@ def made_up(first_candid: int, state: np.ndarray, seed: int):
 
 
 def alert(candid, night, mjd, ra, dec, **values):
+    mjd, ra, dec = float(mjd), float(ra), float(dec)  # Spark takes no numpy numbers
     plain = {"isdiffpos": "t", "rb": 0.9, "ndethist": 1, "magpsf": 18.5, "sigmapsf": 0.05, "exptime": 30.0, "fid": 2, "elong": 1.1}
     return row_of(
         ALERTS_ZTF,
