@@ -14,6 +14,7 @@ from deeprubin_spark.schemas.hosts import HOSTS
 from deeprubin_spark.schemas.labels import LABELS
 from deeprubin_spark.schemas.lightcurves import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, LIGHTCURVES
 from deeprubin_spark.schemas.models import MODELS
+from deeprubin_spark.schemas.moving import INTERSTELLAR_CANDIDATES, TRACKLETS
 from deeprubin_spark.schemas.quarantine import QUARANTINE
 from deeprubin_spark.schemas.runs import RUNS
 from deeprubin_spark.schemas.scores import ANOMALIES, SCORES
@@ -37,6 +38,8 @@ TABLES: tuple[Table, ...] = (
     HABITABILITY_RATE,
     HABITABILITY_RING,
     HABITABILITY_NEARBY,
+    TRACKLETS,
+    INTERSTELLAR_CANDIDATES,
     RUNS,
 )
 
@@ -52,6 +55,7 @@ __all__ = [
     "HABITABILITY_RATE",
     "HABITABILITY_RING",
     "HOSTS",
+    "INTERSTELLAR_CANDIDATES",
     "LABELS",
     "LIGHTCURVES",
     "LIGHTCURVE_BASE",
@@ -61,6 +65,7 @@ __all__ = [
     "RUNS",
     "SCORES",
     "TABLES",
+    "TRACKLETS",
     "Column",
     "Table",
 ]

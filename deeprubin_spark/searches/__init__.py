@@ -1,1 +1,1 @@
-"""Candidates among what a night touched: what deserves a second look, with the natural explanation that is not excluded."""
+"""Searches for the unexpected: they read tables that scoring and preprocessing wrote."""

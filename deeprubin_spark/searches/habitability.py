@@ -19,8 +19,7 @@ from deeprubin_spark.kernels import galactic_disc, sky, sterilisation, supernova
 from deeprubin_spark.kernels.poisson_limits import weighted_limits
 from deeprubin_spark.kernels.separations import half_angle_squared_sine, separation
 from deeprubin_spark.kernels.supernova_rates import WHOLE_SKY
-from deeprubin_spark.schemas import HABITABILITY_HEALPIX, HABITABILITY_NEARBY, HABITABILITY_RATE, HABITABILITY_RING
-from deeprubin_spark.schemas import contract
+from deeprubin_spark.schemas import HABITABILITY_HEALPIX, HABITABILITY_NEARBY, HABITABILITY_RATE, HABITABILITY_RING, contract
 from deeprubin_spark.searches import catalogues
 from deeprubin_spark.searches.supernova_events import GIGAYEAR, PROBABILITIES, with_kinds
 

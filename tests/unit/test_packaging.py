@@ -33,6 +33,8 @@ JOBS = {
         "study",
         "replay_night",
         "search_habitability",
+        "search_interstellar",
+        "study_interstellar",
     ),
 }
 
