@@ -19,7 +19,7 @@ def a_study(**changes):
         ],
         "source": 700,
         "target": 7000,
-        "judged": 7000,
+        "judged": 7000, "copies": 30,
         "objects": 14_700,
         "seeds": [1, 2],
         "core_seconds": 600.0,
