@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 from deeprubin_spark.jobs import augment, extract_features, ingest_plasticc, ingest_spcc
 
@@ -20,18 +21,23 @@ from deeprubin_spark import cli
 from deeprubin_spark.runs import Run
 from deeprubin_spark.training import benchmark, labelled
 from deeprubin_spark.training.benchmark import MODELS, USUAL
-from deeprubin_spark.training.protocols import PROTOCOLS
+from deeprubin_spark.training.protocols import PROTOCOLS, Protocol
+
+
+def ingested(run: Run, arguments: argparse.Namespace, ingest: ModuleType, protocol: Protocol) -> None:
+    """The protocol's set to features, by the job that ingests it, and the copies that it names; a dry run stops after the set."""
+    nights = cli.parser("", "ingest", ingest.add_flags).get_default("nights")
+    steps = (("ingest_" + protocol.survey, ingest.run, protocol.survey), *(("augment", augment.run, into) for into in protocol.copies))
+    for name, step, survey in steps[: 1 if arguments.dry_run else None]:  # before the set is written there is nothing to copy
+        cli.run_step(run.step(name, nights, survey), step, arguments)
+        cli.run_step(run.step("extract_features", nights, survey), extract_features.run, arguments)
 
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
     """The set to features, then each model; the results are told on standard error."""
     protocol = PROTOCOLS[arguments.protocol]
     ingest = ingest_plasticc if protocol.survey == "plasticc" else ingest_spcc
-    nights = cli.parser("", "ingest", ingest.add_flags).get_default("nights")
-    steps = (("ingest_" + protocol.survey, ingest.run, protocol.survey), *(("augment", augment.run, into) for into in protocol.copies))
-    for name, step, survey in steps[: 1 if arguments.dry_run else None]:  # before the set is written there is nothing to copy
-        cli.run_step(run.step(name, nights, survey), step, arguments)
-        cli.run_step(run.step("extract_features", nights, survey), extract_features.run, arguments)
+    ingested(run, arguments, ingest, protocol)
     if arguments.dry_run:
         return
     objects, copies = labelled.labelled(run, protocol), labelled.copies_of(run, protocol)

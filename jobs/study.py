@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deeprubin_spark.jobs import augment, extract_features, ingest_spcc
+from deeprubin_spark.jobs import benchmark, ingest_spcc
 
 from deeprubin_spark import cli
 from deeprubin_spark.runs import Run
@@ -24,25 +24,20 @@ from deeprubin_spark.training.labelled import copies_of, labelled
 from deeprubin_spark.training.protocols import PROTOCOLS
 
 STUDIES = {"sigma": sigma_study.run, "bayesian": bayesian_study.run, "shift": shift_study.run, "coverage": coverage_study.run}
-COPIES = dict.fromkeys(("shift", "coverage"), "spcc_transductive")
+COPIES = dict.fromkeys(("shift", "coverage"), ("spcc_transductive",))
 
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
     """The set to features, then the study; the result is told on standard error."""
-    nights = cli.parser("", "ingest", ingest_spcc.add_flags).get_default("nights")
-    copies = COPIES.get(arguments.study)
-    steps = (("ingest_spcc", ingest_spcc.run, "spcc"), *([("augment", augment.run, copies)] if copies else []))
-    for name, step, survey in steps[: 1 if arguments.dry_run else None]:  # before the set is written there is nothing to copy
-        cli.run_step(run.step(name, nights, survey), step, arguments)
-        cli.run_step(run.step("extract_features", nights, survey), extract_features.run, arguments)
+    protocol = replace(PROTOCOLS["spcc-biased"], copies=COPIES.get(arguments.study, ()))
+    benchmark.ingested(run, arguments, ingest_spcc, protocol)
     if arguments.dry_run:
         return
-    objects, spectroscopic = labelled(run, PROTOCOLS["spcc-biased"])
+    (objects, spectroscopic), copies = labelled(run, protocol), next(iter(copies_of(run, protocol).values()), None)
     command = (
         f"deeprubin-study --study {arguments.study} --data {Path(arguments.data).name} --out {arguments.out.name} --seeds {arguments.seeds}"
     )
-    of_source = copies_of(run, replace(PROTOCOLS["spcc-biased"], copies=(copies,)))[copies] if copies else None
-    study = studies.Study(objects, spectroscopic, arguments.out, command, code_version.commit(), of_source)
+    study = studies.Study(objects, spectroscopic, arguments.out, command, code_version.commit(), copies)
     result = STUDIES[arguments.study](study, range(1, arguments.seeds + 1))
     print("\n".join(studies.lines(result)), file=sys.stderr)
     run.counts.update(objects=len(objects.target), rows=len(result["rows"]), seeds=arguments.seeds)
