@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from deeprubin_spark.kernels.earth_position import observer_positions, sun_altitudes
-from deeprubin_spark.kernels.two_body import unit_vectors
+from deeprubin_spark.kernels.separations import unit_vectors
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -61,12 +61,6 @@ def directions(states: FloatArray, days: ArrayLike, observers: FloatArray) -> Fl
     return out
 
 
-def unit_vectors(ra: ArrayLike, dec: ArrayLike) -> FloatArray:
-    """Directions (N, 3) of positions on the sky, ra and dec (N,) [deg]."""
-    a, d = np.radians(np.atleast_1d(ra)), np.radians(np.atleast_1d(dec))
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
-
-
 def sky_positions(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Right ascension in [0, 360) and declination (N,) [deg] of vectors (N, 3) of any length."""
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]

@@ -19,10 +19,11 @@ from deeprubin_spark.kernels.link_vetting import Links, Observed, links
 from deeprubin_spark.kernels.linking import WINDOW, Clusters, clusters, tracked
 from deeprubin_spark.kernels.orbit_fit import Arcs
 from deeprubin_spark.kernels.ranging import ranging
+from deeprubin_spark.kernels.separations import unit_vectors
 from deeprubin_spark.kernels.single_events import vetoes
 from deeprubin_spark.kernels.sky_motion import motion
 from deeprubin_spark.kernels.tracklets import astrometric_error
-from deeprubin_spark.kernels.two_body import eccentricity, elements, sky_positions, unit_vectors
+from deeprubin_spark.kernels.two_body import eccentricity, elements, sky_positions
 from deeprubin_spark.schemas import INTERSTELLAR_CANDIDATES, TRACKLETS
 from deeprubin_spark.searches.patches import by_group, patch, with_borders
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from deeprubin_spark.errors import NoInputError
 from deeprubin_spark.kernels.earth_position import observer_positions
+from deeprubin_spark.kernels.separations import unit_vectors
 from deeprubin_spark.kernels.tracklets import ARCSEC, MAX_DAYS, MIN_DAYS
-from deeprubin_spark.kernels.two_body import GM_SUN, KM_S, Elements, directions, propagate, states_of, unit_vectors
+from deeprubin_spark.kernels.two_body import GM_SUN, KM_S, Elements, directions, propagate, states_of
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -17,8 +17,9 @@ from deeprubin_spark.kernels.link_vetting import Links, Observed, links
 from deeprubin_spark.kernels.linking import clusters, tracked
 from deeprubin_spark.kernels.orbit_fit import Arcs, Fit, fit, states_of
 from deeprubin_spark.kernels.ranging import ranging
+from deeprubin_spark.kernels.separations import unit_vectors
 from deeprubin_spark.kernels.tracklets import Detections, Tracklets, astrometric_error, find
-from deeprubin_spark.kernels.two_body import Elements, eccentricity, elements, unit_vectors
+from deeprubin_spark.kernels.two_body import Elements, eccentricity, elements
 from deeprubin_spark.searches import interstellar_scenes as scenes
 from deeprubin_spark.searches.interstellar import MAX_RMS, MIN_PROBABILITY, MIN_SPEED
 from deeprubin_spark.searches.interstellar_scenes import KNOWN, Exposures, Scene

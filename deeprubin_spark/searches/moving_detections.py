@@ -13,9 +13,10 @@ from pyspark.sql import types as t
 
 from deeprubin_spark import arrow
 from deeprubin_spark.bands import BAND_NAMES
+from deeprubin_spark.kernels.separations import unit_vectors
 from deeprubin_spark.kernels.sky_motion import motion
 from deeprubin_spark.kernels.tracklets import Detections, Tracklets, astrometric_error, find
-from deeprubin_spark.kernels.two_body import sky_positions, unit_vectors
+from deeprubin_spark.kernels.two_body import sky_positions
 from deeprubin_spark.schemas import TRACKLETS
 from deeprubin_spark.searches.patches import by_group, patch, with_borders
 from deeprubin_spark.settings import ScoringSettings

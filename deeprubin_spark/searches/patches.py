@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from deeprubin_spark.kernels.separations import unit_vectors
 from deeprubin_spark.kernels.sky import HEALPIX_ORDER, healpix
-from deeprubin_spark.kernels.two_body import sky_positions, unit_vectors
+from deeprubin_spark.kernels.two_body import sky_positions
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -8,9 +8,10 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from deeprubin_spark.kernels import tracklets
+from deeprubin_spark.kernels.separations import unit_vectors
 from deeprubin_spark.kernels.sky_motion import motion
 from deeprubin_spark.kernels.tracklets import ARCSEC, Detections, find, pairs
-from deeprubin_spark.kernels.two_body import sky_positions, unit_vectors
+from deeprubin_spark.kernels.two_body import sky_positions
 
 
 def detections(mjd, ra, dec, mag=19.0, band=1) -> Detections:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from deeprubin_spark.kernels import earth_position, two_body
-from deeprubin_spark.kernels.two_body import GM_SUN, Elements, directions, elements, propagate, sky_positions, states_of, unit_vectors
+from deeprubin_spark.kernels.separations import unit_vectors
+from deeprubin_spark.kernels.two_body import GM_SUN, Elements, directions, elements, propagate, sky_positions, states_of
 
 ARCSEC = np.pi / 180.0 / 3600.0
 
