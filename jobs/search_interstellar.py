@@ -35,9 +35,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     made = interstellar.orbits(window, run.nights).unionByName(interstellar.singles(found, of_the_nights))
     run.replace_slice(INTERSTELLAR_CANDIDATES, made, nights=run.nights, survey="ztf")
     written = run.warehouse.read(INTERSTELLAR_CANDIDATES, survey="ztf", nights=run.nights)
-    kinds = {
-        (row["kind"], row["status"]): row["count"] for row in written.groupBy("kind", "status").count().collect()
-    }  # four rows: bounded
+    counted = written.groupBy("kind", "status").count().collect()  # four rows: bounded
+    kinds = {(row["kind"], row["status"]): row["count"] for row in counted}
     run.counts.update(alerts=alerts.count(), detections=found.count(), tracklets=of_the_nights.count())
     for name, kind in (("links", "orbit"), ("single_events", "single")):
         run.counts[name] = kinds.get((kind, "candidate"), 0) + kinds.get((kind, "set_aside"), 0)

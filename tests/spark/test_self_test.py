@@ -46,7 +46,7 @@ assert not {"petastorm", "horovod", "torch", "deeprubin_spark.training"} & set(s
 def test_too_few_task_slots_is_said_within_the_start_timeout() -> None:
     answer = subprocess.run([sys.executable, "-c", TWO_RANKS_ONE_SLOT], capture_output=True, text=True, check=False, timeout=300)
     assert answer.returncode == 1
-    assert "RetryableError: Horovod: 2 ranks did not start within 5 s" in answer.stderr
+    assert "RanksMissingError: Horovod: 2 ranks did not start within 5 s" in answer.stderr
 
 
 def test_a_probe_that_raises_is_a_failure_with_its_reason() -> None:

@@ -39,7 +39,8 @@ def test_every_flux_counts_and_the_table_holds_what_the_kernels_make_of_the_file
     np.testing.assert_array_equal(np.isnan(values), np.isnan(found.values))
     # Fluxes are stored to a millionth of a nJy, and a parametric model with two solutions as good as each other may take the other.
     close = np.isclose(values, found.values, rtol=1e-4, atol=1e-6, equal_nan=True)
-    assert close.mean() > 0.999 and close[:, [f.group != "parametric" for f in SIX_BANDS.features]].all()
+    is_parametric = np.array([feature.group == "parametric" for feature in SIX_BANDS.features])
+    assert close[:, ~is_parametric].all() and close[:, is_parametric].mean() > 0.98
 
 
 def test_the_grid_has_all_six_bands(made):
