@@ -197,6 +197,12 @@ def lists_where(flat: pa.Array, list_offsets: NDArray[np.generic], is_there: NDA
     return pa.Array.from_buffers(kind, len(is_there), [_bits(is_there), pa.py_buffer(list_offsets)], children=[flat])
 
 
+def spread(values: pa.Array, is_there: NDArray[np.bool_]) -> pa.Array:
+    """The values at their places among B rows, where `is_there` (B,) is true, NULL elsewhere."""
+    position = np.cumsum(is_there) - 1
+    return values.take(pa.array(position, pa.int64(), mask=~is_there))
+
+
 def _decoded_text(columns: Columns, node: Node) -> NDArray[np.uint8]:
     begin = int(columns.layout[node.column, TEXT])
     return columns.memory[begin : begin + int(columns.layout[node.column, TEXT_USED])]

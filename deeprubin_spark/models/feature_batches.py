@@ -8,8 +8,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from deeprubin_spark import arrow
+from deeprubin_spark.kernels.feature_catalogue import FeatureSet
 from deeprubin_spark.kernels.measurements import MODEL_RECORD
-from deeprubin_spark.models.inputs import FeatureRows, Float32Array
+from deeprubin_spark.models.inputs import FeatureRows, Float32Array, model_features
+from deeprubin_spark.models.networks import reads_points
 from deeprubin_spark.models.points import as_matrix
 from deeprubin_spark.models.published import PublishedModel
 
@@ -19,7 +21,12 @@ POINTS = "points"
 
 def columns_read(model: PublishedModel) -> tuple[str, ...]:
     """Columns of a features table that `fitted_rows` reads."""
-    return ("status", *model.features, *_GRID, *((POINTS,) if model.reads_points else ()))
+    return ("status", *rows_read(model.feature_set, model.kind))
+
+
+def rows_read(feature_set: FeatureSet, kind: str) -> tuple[str, ...]:
+    """Columns of a features table that `rows_of` reads, for a kind of network."""
+    return (*model_features(feature_set), *_GRID, *((POINTS,) if reads_points(kind) else ()))
 
 
 def is_fitted(batch: pa.RecordBatch) -> NDArray[np.bool_]:
@@ -29,11 +36,15 @@ def is_fitted(batch: pa.RecordBatch) -> NDArray[np.bool_]:
 
 def fitted_rows(batch: pa.RecordBatch, model: PublishedModel) -> FeatureRows:
     """What the model reads of the rows that are fitted, in their order."""
-    fitted = batch.filter(pa.array(is_fitted(batch)))
-    values = np.stack([arrow.floats(fitted.column(name)) for name in model.features], axis=1)
+    return rows_of(batch.filter(pa.array(is_fitted(batch))), model.feature_set, model.kind)
+
+
+def rows_of(fitted: pa.RecordBatch, feature_set: FeatureSet, kind: str) -> FeatureRows:
+    """What a kind of network reads of rows that are all fitted."""
+    values = np.stack([arrow.floats(fitted.column(name)) for name in model_features(feature_set)], axis=1)
     time, mean, sd = (arrow.matrix_in(fitted.column(name)) for name in _GRID)
-    bands = (fitted.num_rows, len(model.feature_set.bands), time.shape[1])
-    points = points_matrix(fitted.column(POINTS)) if model.reads_points else None
+    bands = (fitted.num_rows, len(feature_set.bands), time.shape[1])
+    points = points_matrix(fitted.column(POINTS)) if reads_points(kind) else None
     return FeatureRows(values, time.astype(np.float64), mean.reshape(bands), sd.reshape(bands), points)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,16 +31,11 @@ class AnomalyForest:
     @classmethod
     def fit(cls, values: NDArray[np.floating], seed: int) -> AnomalyForest:
         """From feature values (N, F), NaN where missing; the same values and seed give the same forest. ValueError for fewer than 2 rows."""
-        from sklearn.ensemble import IsolationForest  # workers that only score do without
-
         known = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
         never = np.isnan(known).all(axis=0)
         known[:, never] = 0.0
         fill = np.nanmedian(known, axis=0)
-        fitted = IsolationForest(n_estimators=N_TREES, max_samples=min(256, len(known)), random_state=seed, n_jobs=1).fit(
-            _filled(known, fill)
-        )
-        return cls(_flat(fitted, known.shape[1]), fill)
+        return cls(fitted_forest(_filled(known, fill), N_TREES, seed), fill)
 
     def score(self, values: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
         """How unusual objects are, and which features make them so.
@@ -54,17 +50,33 @@ class AnomalyForest:
 
     def arrays(self) -> Arrays:
         """For a safetensors file."""
-        f = self.forest
-        nodes: Arrays = {"feature": f.feature, "threshold": f.threshold, "left": f.left, "right": f.right, "n_samples": f.n_samples}
-        return {"fill": self.fill, "roots": f.roots, "max_samples": np.array([f.max_samples], np.int32), **nodes}
+        return {"fill": self.fill, **forest_arrays(self.forest)}
 
     @classmethod
     def of(cls, arrays: Arrays) -> AnomalyForest:
         """From what `arrays` gave. KeyError or ValueError where they are not such."""
-        nodes = {name: np.asarray(arrays[name], np.int32) for name in ("roots", "feature", "left", "right", "n_samples")}
-        fill = np.asarray(arrays["fill"], np.float64)
-        threshold = np.asarray(arrays["threshold"], np.float64)
-        return cls(Forest(**nodes, threshold=threshold, max_samples=int(arrays["max_samples"][0]), n_features=len(fill)), fill)
+        return cls(forest_of(arrays), np.asarray(arrays["fill"], np.float64))
+
+
+def fitted_forest(values: FloatArray, n_trees: int, seed: int) -> Forest:
+    """scikit-learn's isolation forest of values (N, F), N at least 2, all finite; a tree looks at no more than 256 of them."""
+    from sklearn.ensemble import IsolationForest  # workers that only score do without
+
+    made = IsolationForest(n_estimators=n_trees, max_samples=min(256, len(values)), random_state=seed, n_jobs=1)
+    return _flat(made.fit(values), values.shape[1])
+
+
+def forest_arrays(forest: Forest) -> Arrays:
+    """The arrays of a forest by name."""
+    numbers = {name: getattr(forest, name) for name in ("roots", "feature", "threshold", "left", "right", "n_samples")}
+    return {**numbers, **{name: np.array([getattr(forest, name)], np.int32) for name in ("max_samples", "n_features")}}
+
+
+def forest_of(arrays: Mapping[str, NDArray[np.generic]]) -> Forest:
+    """From what `forest_arrays` gave. KeyError or ValueError where they are not such."""
+    nodes = {name: np.asarray(arrays[name], np.int32) for name in ("roots", "feature", "left", "right", "n_samples")}
+    max_samples, n_features = (int(arrays[name][0]) for name in ("max_samples", "n_features"))
+    return Forest(**nodes, threshold=np.asarray(arrays["threshold"], np.float64), max_samples=max_samples, n_features=n_features)
 
 
 def _filled(values: NDArray[np.floating], fill: FloatArray) -> FloatArray:

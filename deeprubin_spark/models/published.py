@@ -2,7 +2,8 @@
 
 manifest.json        what it is: version, contract, features, classes, training data, metrics, temperature, and the SHA-256 of every other file
 network.safetensors  weights, draws of the last layer's    inputs.safetensors  scaling of features, noise pattern
-trees.safetensors    boosted trees                         forest.safetensors  isolation forest
+trees.safetensors    boosted trees                         forest.safetensors  isolation forest of feature values
+novelty.safetensors  what known objects look like to the network, and how unusual usual ones are
 
 A `PublishedModel` holds the files' bytes, so it travels to Python workers whole, and a worker builds its network once, however many tasks it runs.
 """
@@ -15,7 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,8 @@ from deeprubin_spark.models.calibrated import Calibration
 from deeprubin_spark.models.forest import AnomalyForest, Arrays
 from deeprubin_spark.models.hybrid import HybridNetwork
 from deeprubin_spark.models.inputs import MAX_OUTSIDE_SHARE, FeatureRows, FeatureScaler, Float32Array, model_features
-from deeprubin_spark.models.networks import SHAPES, curves_with, kind_of, network_of, reads_points, summary_of
+from deeprubin_spark.models.networks import SHAPES, curves_with, kind_of, network_of, summary_of
+from deeprubin_spark.models.novelty import Anomaly, Latents, Novelty, Seen, seen
 from deeprubin_spark.models.trees import ClassTrees
 from deeprubin_spark.models.uncertainty import Prediction, of_draws, softmax
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
@@ -44,10 +46,11 @@ from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # not there in Python 3.10
 
-FORMAT = 4  # of the directory
+FORMAT = 5  # of the directory
 MANIFEST = "manifest.json"
 N_DRAWS = 8  # of the last layer's weights
 _LAST = "last_layers"
+_NOVELTY = "novelty.safetensors"
 _BLOCK = 256  # rows computed together, always: sums in another order would give another last digit
 
 FloatArray = NDArray[np.float64]
@@ -60,6 +63,7 @@ class Parts:
 
     trees : of the same features      pattern : see `curves.Curves`      last_layers : (`N_DRAWS`, C, H + 1) float32, weights and bias
     of the network's last layer as its training objects leave them open, see `laplace.LastLayerLaplace.drawn`
+    novelty : None as long as it is not fitted, from what the other parts make of objects; a directory always holds it
     """
 
     feature_set: FeatureSet
@@ -70,6 +74,26 @@ class Parts:
     pattern: Float32Array
     last_layers: Float32Array
     calibration: Calibration
+    novelty: Novelty | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model makes of B objects.
+
+    disagreement, divergence : (B,) [nat] whose sum is the prediction's epistemic part      hidden : (B, H) what the network's last layer reads, the mean
+    of the light curve moved within its errors to both sides
+    """
+
+    prediction: Prediction
+    disagreement: FloatArray
+    divergence: FloatArray
+    hidden: FloatArray
+
+    def take(self, chosen: NDArray[np.bool_]) -> Judged:
+        """The chosen (B,) objects."""
+        prediction = Prediction(*(getattr(self.prediction, one.name)[chosen] for one in fields(Prediction)))
+        return Judged(prediction, self.disagreement[chosen], self.divergence[chosen], self.hidden[chosen])
 
 
 class PublishedModel:
@@ -92,9 +116,9 @@ class PublishedModel:
         return _in_this_process, (tuple(sorted(self.files.items())),)
 
     @property
-    def reads_points(self) -> bool:
-        """Whether rows must have their points."""
-        return reads_points(self.manifest["network"]["kind"])
+    def kind(self) -> str:
+        """Of the network: see `networks.SHAPES`."""
+        return str(self.manifest["network"]["kind"])
 
     @property
     def class_shares(self) -> dict[str, float]:
@@ -102,26 +126,47 @@ class PublishedModel:
         return dict(zip(self.classes, self.parts.calibration.class_shares.tolist(), strict=True))
 
     def predict(self, rows: FeatureRows) -> Prediction:
+        """The classes' side of `judge`."""
+        return self.judge(rows).prediction
+
+    def judge(self, rows: FeatureRows) -> Judged:
         """Class probabilities, the mean over redrawings of the light curve within its errors and over draws of the last layer's weights.
 
         Of each, p, the geometric mean of what network and trees say, p_1 and p_2. Epistemic is what the draws disagree about (`of_draws`), and how far
         network and trees are apart, 1/2 sum_i KL(p || p_i) = -ln sum_c (p_1c p_2c)^(1/2)  (Heskes 1998, NIPS 10, 266), before the temperature.
         The rest, errors of measurement included, is aleatoric. rows: status ok.
         """
-        draws, apart = [np.zeros((N_DRAWS, 0, len(self.classes)))], [np.zeros(0)]
-        for logits in self._by_block(rows):
+        n_classes, width = len(self.classes), self.parts.last_layers.shape[2] - 1
+        draws, apart, hidden = [np.zeros((N_DRAWS, 0, n_classes))], [np.zeros(0)], [np.zeros((0, width))]
+        for logits, read in self._by_block(rows):
             draws.append(softmax(logits / self.parts.calibration.temperature).mean(axis=1))
-            apart.append(-logsumexp(logits, axis=3).mean(axis=(0, 1)))
-        made = of_draws(np.concatenate(draws, axis=1))
-        return replace(made, epistemic=made.epistemic + np.maximum(np.concatenate(apart), 0.0))
+            apart.append(np.maximum(-logsumexp(logits, axis=3).mean(axis=(0, 1)), 0.0))
+            hidden.append(read)
+        made, divergence = of_draws(np.concatenate(draws, axis=1)), np.concatenate(apart)
+        return Judged(replace(made, epistemic=made.epistemic + divergence), made.epistemic, divergence, np.concatenate(hidden))
 
     def outside_training_range(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Whether more than a tenth of an object's known features lie outside the central 99 % of the training fold.  (B, F) to (B,)."""
         return self.parts.scaler.outside_share(values) > MAX_OUTSIDE_SHARE
 
-    def anomaly(self, values: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
-        """Isolation-forest score (B,), about 0.5 usual to 1 odd, and each feature's share in it (B, F): see `AnomalyForest.score`."""
-        return self.parts.forest.score(values)
+    def anomaly(self, judged: Judged, values: NDArray[np.floating]) -> Anomaly:
+        """How unusual objects are, from what `judge` made of them and their feature values (B, F). ModelError for a model whose novelty is not fitted."""
+        return self._novelty.anomaly(self.seen(judged, values, self.latents))
+
+    @property
+    def latents(self) -> Latents:
+        """What objects that trained look like. ModelError for a model whose novelty is not fitted."""
+        return self._novelty.latents
+
+    @property
+    def _novelty(self) -> Novelty:
+        if self.parts.novelty is None:
+            raise ModelError(f"{self.version}: a model with {_NOVELTY} expected, found one without; train it anew")
+        return self.parts.novelty
+
+    def seen(self, judged: Judged, values: NDArray[np.floating], latents: Latents) -> Seen:
+        """The components of novelty, by what objects that trained look like."""
+        return seen(latents, self.parts.forest, (judged.disagreement, judged.divergence, judged.hidden), self.features, values)
 
     def logits(self, rows: FeatureRows) -> FloatArray:
         """(K, 2, B, C) by K drawn last layers, for the light curves moved within their errors along a noise pattern and against it: the means of the
@@ -130,14 +175,14 @@ class PublishedModel:
         Opposite to each other, so that what they differ by in first order cancels in their mean; and along the same pattern for every object, so its
         answer never depends on where it stands.
         """
-        return np.concatenate([np.zeros((N_DRAWS, 2, 0, len(self.classes))), *self._by_block(rows)], axis=2)
+        return np.concatenate([np.zeros((N_DRAWS, 2, 0, len(self.classes))), *(logits for logits, _ in self._by_block(rows))], axis=2)
 
-    def _by_block(self, rows: FeatureRows) -> Iterator[FloatArray]:
-        """`logits`, _BLOCK rows after the other: so many stay in a core's cache."""
+    def _by_block(self, rows: FeatureRows) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """`logits` and hidden values, _BLOCK rows after the other: so many stay in a core's cache."""
         for start in range(0, len(rows), _BLOCK):
-            yield self._logits_of_block(rows.take(slice(start, start + _BLOCK)))
+            yield self._of_block(rows.take(slice(start, start + _BLOCK)))
 
-    def _logits_of_block(self, rows: FeatureRows) -> FloatArray:
+    def _of_block(self, rows: FeatureRows) -> tuple[FloatArray, FloatArray]:
         """Of up to _BLOCK rows, computed as a full block."""
         parts, full = self.parts, rows.padded(_BLOCK)
         last = torch.from_numpy(parts.last_layers.reshape(-1, parts.last_layers.shape[2]))  # all draws as one layer
@@ -148,7 +193,8 @@ class PublishedModel:
             logits = torch.nn.functional.linear(hidden, last[:, :-1], last[:, -1]).unflatten(1, (N_DRAWS, -1))
             of_network = torch.log_softmax(logits, dim=2).double().numpy()
         drawn = of_network.reshape(2, _BLOCK, N_DRAWS, -1).transpose(2, 0, 1, 3)[:, :, : len(rows)]
-        return 0.5 * (drawn + parts.trees.log_probabilities(rows.values))
+        read = hidden.double().numpy().reshape(2, _BLOCK, -1).mean(axis=0)[: len(rows)]
+        return 0.5 * (drawn + parts.trees.log_probabilities(rows.values)), read
 
 
 def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
@@ -171,6 +217,7 @@ def assemble(manifest: Mapping[str, Any], parts: Parts) -> PublishedModel:
         "inputs.safetensors": _array_bytes(arrays),
         "trees.safetensors": _array_bytes(parts.trees.arrays()),
         "forest.safetensors": _array_bytes(parts.forest.arrays()),
+        **({_NOVELTY: _array_bytes(parts.novelty.arrays())} if parts.novelty else {}),
     }
     calibration = parts.calibration.as_dict()
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -219,7 +266,7 @@ def load(directory: Path | Traversable, contracts: Mapping[str, int]) -> Publish
     for name, value in expected.items():
         if manifest.get(name) != value:
             raise _of_another_contract(directory, name, value, manifest.get(name))
-    names = [MANIFEST, *manifest.get("files", {})]
+    names = [*dict.fromkeys((MANIFEST, _NOVELTY, *manifest.get("files", {})))]
     missing = [name for name in names if not directory.joinpath(name).is_file()]
     if missing:
         raise ModelError(f"{directory}: damaged: {', '.join(missing)} not there; copy the directory again or train it anew")
@@ -296,7 +343,8 @@ def _parts(files: Files, manifest: dict[str, Any]) -> Parts:
         forest = AnomalyForest.of(load_arrays(files["forest.safetensors"]))
         feature_set = FEATURE_SETS[manifest["feature_set"]]
         calibration = Calibration.of(manifest["calibration"])
-        return Parts(feature_set, network.eval(), trees, scaler, forest, inputs["pattern"], last_layers, calibration)
+        novelty = Novelty.of(load_arrays(files[_NOVELTY])) if _NOVELTY in files else None
+        return Parts(feature_set, network.eval(), trees, scaler, forest, inputs["pattern"], last_layers, calibration, novelty)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the files do not make a model: {type(error).__name__}: {error}; train it anew") from error
 

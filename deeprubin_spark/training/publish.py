@@ -1,4 +1,4 @@
-"""From the warehouse to a published model: export, train, calibrate, measure, fit the isolation forest, write the directory and its row in `models`."""
+"""From the warehouse to a published model: export, train, calibrate, measure, fit what is unusual, write the directory and its row in `models`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import itertools
 import json
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,12 +23,14 @@ from deeprubin_spark.kernels.feature_catalogue import FeatureSet
 from deeprubin_spark.models import published
 from deeprubin_spark.models.baseline import fitted_trees
 from deeprubin_spark.models.calibrated import Calibration
+from deeprubin_spark.models.feature_batches import rows_of, rows_read
 from deeprubin_spark.models.forest import AnomalyForest
 from deeprubin_spark.models.hybrid import HybridNetwork
 from deeprubin_spark.models.inputs import FeatureRows, FeatureScaler, model_features
 from deeprubin_spark.models.laplace import LastLayerLaplace
 from deeprubin_spark.models.losses import class_weights
 from deeprubin_spark.models.networks import curves_for, restored, shape_of
+from deeprubin_spark.models.novelty import Latents, Novelty
 from deeprubin_spark.models.published import Parts, PublishedModel
 from deeprubin_spark.models.trees import ClassTrees
 from deeprubin_spark.models.uncertainty import softmax
@@ -57,7 +59,7 @@ FloatArray = NDArray[np.float64]
 def train_and_publish(run: Run) -> PublishedModel:
     """The whole way. NoInputError where the warehouse holds too little; RetryableError where ranks were lost too often."""
     settings = run.settings.training
-    usual = anomaly_values(run)  # first, because it fails early
+    usual = usual_objects(run)  # first, because it fails early
     made = export(run)
     train = read_fold(made, "train")
     plan = planned(made, train, settings)
@@ -65,16 +67,18 @@ def train_and_publish(run: Run) -> PublishedModel:
     place = Path(made.directory) / f"run-{_key(plan)}"
     trained = train_on_spark(plan, shards, place, settings)
     validation = read_fold(made, "validation")
-    forest = AnomalyForest.fit(usual, settings.seed)
+    new = usual.without(train)
+    forest = AnomalyForest.fit(new.rows.values, settings.seed)
     parts = finished(plan, trained, forest, train, validation, rule_of(settings.survey).feature_set)
-    told = manifest(made, plan, trained, settings, len(usual))
+    parts = dataclasses.replace(parts, novelty=fitted_novelty(published.assemble({}, parts), train, new.rows, settings.seed))
+    told = manifest(made, plan, trained, settings, len(new.rows))
     told["training"]["object_ids"] = seen_objects(train, validation)
     told |= measured(published.assemble(told, parts), read_fold(made, "test"))
     model = published.save(Path(settings.publish_to).expanduser().resolve(), told, parts)
     run.model_version = model.version
     track(model, settings, run.run_id)
     run.merge_by_key(MODELS, run.session.createDataFrame([_models_row(model, settings)], MODELS.spark_schema()))
-    run.counts.update(objects=made.n_objects, parents=made.n_parents, epochs=len(trained.losses), anomaly_objects=len(usual))
+    run.counts.update(objects=made.n_objects, parents=made.n_parents, epochs=len(trained.losses), anomaly_objects=len(new.rows))
     return model
 
 
@@ -201,15 +205,29 @@ def measured(model: PublishedModel, test: Fold) -> dict[str, Any]:
     }
 
 
-def anomaly_values(run: Run) -> FloatArray:
-    """Feature values (N, F) of each object's latest night in `training.anomaly_survey` outside `training.anomaly_excluded_nights`, NaN where missing.
+class Usual(NamedTuple):
+    """Objects among which an anomaly is rare: what a model reads of each, and the object (N,) that each is, or is a part of."""
+
+    rows: FeatureRows
+    parent: list[str]
+
+    def without(self, train: Fold) -> Usual:
+        """Those that did not train."""
+        trained = set(_parents(train))
+        kept = np.array([parent not in trained for parent in self.parent])
+        return Usual(self.rows.take(np.flatnonzero(kept)), [parent for parent in self.parent if parent not in trained])
+
+
+def usual_objects(run: Run) -> Usual:
+    """Each object's latest night in `training.anomaly_survey` outside `training.anomaly_excluded_nights`.
 
     In the order of a hash of the object_id, the first 20,000 of them: a tree of the forest looks at 256.
 
     NoInputError for fewer than 20 objects with 3 detections.
     """
-    survey, excluded = run.settings.training.anomaly_survey, list(run.settings.training.anomaly_excluded_nights)
-    rule = rule_of(run.settings.training.survey)
+    training = run.settings.training
+    survey, excluded = training.anomaly_survey, list(training.anomaly_excluded_nights)
+    rule = rule_of(training.survey)
     rows = run.read(rule.table, survey=survey).where(
         ~F.col("night").cast("string").isin(excluded)
         & (F.col("feature_set") == rule.feature_set.name)
@@ -220,14 +238,24 @@ def anomaly_values(run: Run) -> FloatArray:
     one_each = rows.withColumn("age", F.row_number().over(latest)).where("age = 1")
     # Bounded by MAX_ANOMALY_OBJECTS.
     chosen = one_each.sort(F.xxhash64("object_id"), "object_id").limit(MAX_ANOMALY_OBJECTS)
-    sample = chosen.select(*model_features(rule.feature_set)).toPandas()
-    if len(sample) < MIN_ANOMALY_OBJECTS:
+    wanted = rows_read(rule.feature_set, training.network)
+    batch = chosen.select("object_id", *wanted).toArrow().combine_chunks()
+    if batch.num_rows < MIN_ANOMALY_OBJECTS:
         raise NoInputError(
             f"training: the isolation forest needs {MIN_ANOMALY_OBJECTS} objects of survey {survey} with {MIN_ANOMALY_DETECTIONS} detections "
-            f"outside the nights {', '.join(excluded)}, found {len(sample)}; ingest more nights, up to extract_features, or change "
+            f"outside the nights {', '.join(excluded)}, found {batch.num_rows}; ingest more nights, up to extract_features, or change "
             "training.anomaly_excluded_nights"
         )
-    return sample.to_numpy(np.float64, na_value=np.nan)
+    found = rows_of(batch.to_batches()[0], rule.feature_set, training.network)
+    return Usual(found, [name.partition("/")[0] for name in batch["object_id"].to_pylist()])
+
+
+def fitted_novelty(model: PublishedModel, train: Fold, usual: FeatureRows, seed: int) -> Novelty:
+    """What the objects that trained look like to the model, whole light curves alone, and how unusual those are that did not train."""
+    whole = np.array(["/" not in name for name in train.object_id])
+    known = train.rows.take(np.flatnonzero(whole))
+    latents = Latents.fit(model.judge(known).hidden, train.target[whole], train.object_id[whole], seed)
+    return Novelty.fit(latents, model.seen(model.judge(usual), usual.values, latents).components)
 
 
 def _models_row(model: PublishedModel, settings: TrainingSettings) -> tuple[Any, ...]:

@@ -103,8 +103,15 @@ def test_anomalies_are_ranked_from_odd_to_usual_and_explained(warehouse):
     ranked = warehouse.read(ANOMALIES, nights=[NIGHT]).where("status = 'ranked'").orderBy("rank").collect()
     assert [row["rank"] for row in ranked] == list(range(1, len(ranked) + 1))
     scores = [row["score"] for row in ranked]
-    assert scores == sorted(scores, reverse=True) and 0 < scores[-1] <= scores[0] < 1
+    assert scores == sorted(scores, reverse=True) and 0 < scores[-1] <= scores[0]
+    rates = [row["false_alarm_rate"] for row in ranked]
+    assert rates == sorted(rates) and rates[0] > 0 and rates[-1] <= 1
     for row in ranked:
+        assert all(row[name] is not None for name in ("disagreement", "divergence", "latent_density", "entropy", "nearest_class"))
+        assert f"most by its {row['most_telling']}; nearest class {row['nearest_class']}" in row["explanation"]
+        near = row["nearest_objects"]
+        assert (near is not None) == (row["false_alarm_rate"] < 0.1)
+        assert near is None or (len(near) == 3 and [n["distance"] for n in near] == sorted(n["distance"] for n in near))
         shares = [c["share"] for c in row["contributions"]]
         assert shares == sorted(shares, reverse=True)
         assert row["contributions"][0]["feature"] in row["explanation"]

@@ -32,7 +32,7 @@ from deeprubin_spark.training.checkpoints import Checkpoints
 from deeprubin_spark.training.distributed import train_on_spark
 from deeprubin_spark.training.export import export, read_fold
 from deeprubin_spark.training.loop import Alone, Plan, Trained, train
-from deeprubin_spark.training.publish import anomaly_values, planned
+from deeprubin_spark.training.publish import planned, usual_objects
 from deeprubin_spark.training.reader import Shards
 from deeprubin_spark.training.tracking import EXPERIMENT
 from tests import standalone
@@ -263,14 +263,15 @@ def test_two_slots_train_three_shards_to_the_losses_of_one_process(spark, place,
 
 
 def test_the_forest_sees_each_real_object_once_and_never_the_excluded_night(spark, place):
-    assert anomaly_values(run_at(spark, place, "models")).shape == (25, len(MODEL_FEATURES))
+    usual = usual_objects(run_at(spark, place, "models"))
+    assert usual.rows.values.shape == (25, len(MODEL_FEATURES)) and len(set(usual.parent)) == 25
     everything = run_at(spark, place, "models", "training.anomaly_excluded_nights=[]")
-    assert len(anomaly_values(everything)) == 60
+    assert len(usual_objects(everything).rows) == 60
 
 
 def test_too_few_real_objects_or_nothing_labelled_is_exit_66(spark, place, tmp_path):
     with pytest.raises(NoInputError, match="needs 20 objects of survey ztf"):
-        anomaly_values(run_at(spark, place, "models", "training.anomaly_excluded_nights=['2018-11-29','2019-07-01']"))
+        usual_objects(run_at(spark, place, "models", "training.anomaly_excluded_nights=['2018-11-29','2019-07-01']"))
     with pytest.raises(NoInputError, match="run ingest_plasticc --survey plasticc_ztf first"):
         export(run_at(spark, tmp_path, "models"))
     with pytest.raises(NoInputError, match="no labelled features"):

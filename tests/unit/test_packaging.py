@@ -34,6 +34,7 @@ JOBS = {
         "replay_night",
         "search_habitability",
         "search_interstellar",
+        "study_injections",
         "study_interstellar",
     ),
 }

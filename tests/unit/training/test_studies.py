@@ -9,12 +9,13 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from deeprubin_spark.errors import NoInputError
+from deeprubin_spark.kernels.feature_catalogue import LSST_UGRIZY
 from deeprubin_spark.models.inputs import FeatureScaler, channels
 from deeprubin_spark.models.losses import reconstruction_loss
 from deeprubin_spark.models.networks import network_of
 from deeprubin_spark.models.uncertainty import of_draws
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
-from deeprubin_spark.training import bayesian_study, coverage_study, shift_study, sigma_study, studies
+from deeprubin_spark.training import bayesian_study, coverage_study, held_out_study, shift_study, sigma_study, studies
 from deeprubin_spark.training.adaptation import learn_curves
 from deeprubin_spark.training.fits import in_memory
 from deeprubin_spark.training.labelled import Labelled
@@ -41,6 +42,20 @@ def objects(n: int = N, seed: int = 1, bright: int = 60) -> Labelled:
     names = ("duration", "rise_20_g")
     ids, no_points = np.array([f"{i:04}" for i in range(n)]), np.full((n, 1280), np.nan, np.float32)
     return Labelled(ids, names, values, target, time, mean.astype(np.float32), sd.astype(np.float32), no_points)
+
+
+def objects_of_kinds() -> Labelled:
+    """300 objects in six bands with all features of that set: 80 of each of three classes, 60 of a fourth that is unlike them."""
+    rng = np.random.default_rng(5)
+    kinds = np.repeat(np.arange(4), [80, 80, 80, 60])
+    names = tuple(f.name for f in LSST_UGRIZY.features if f.group not in ("limits", "context"))
+    values = rng.normal(size=(300, len(names))).astype(np.float32)
+    values += 3.0 * np.eye(4, len(names), dtype=np.float32)[kinds] + np.where(kinds == 3, 2.0, 0.0)[:, None].astype(np.float32)
+    time = np.tile(np.linspace(-30.0, 70.0, 64, dtype=np.float32), (300, 1))
+    mean = (np.exp(-0.5 * ((time - 15.0 * kinds[:, None]) / 8.0) ** 2)[:, None] + 0.1 * rng.normal(size=(300, 6, 64))).astype(np.float32)
+    target = np.array([CLASS_NAMES.index(name) for name in ("SNIa", "SNII", "AGN", "Kilonova")])[kinds]
+    ids, no_points = np.array([f"{i:04}" for i in range(300)]), np.full((300, 1280), np.nan, np.float32)
+    return Labelled(ids, names, values, target, time, mean, np.full_like(mean, 0.1), no_points)
 
 
 def a_study(directory, of: Labelled | None = None, epochs: int = 1, bright: int = 60) -> Study:
@@ -255,3 +270,29 @@ def test_sets_from_copies_hold_the_truth_of_the_others_as_often_as_promised_and_
     assert coverage_study.run(study, [1, 2])["rows"] == [first, second] and [place.stat().st_mtime_ns for place in places] == before
     with pytest.raises(NoInputError, match="run augment"):
         coverage_study.run(replace(study, copies=None), [1])
+
+
+def test_a_held_out_class_is_ranked_above_the_others_and_no_fit_is_made_twice(tmp_path, monkeypatch):
+    """Three classes whose bumps lie apart, and one that no model is trained on, whose features lie elsewhere."""
+    made = objects_of_kinds()
+    monkeypatch.setattr(held_out_study, "EPOCHS", 3)
+    study = a_study(tmp_path, made)
+    held = {"Kilonova": made.target == CLASS_NAMES.index("Kilonova")}
+    first = held_out_study.run(study, [1], held)
+    (place,) = (tmp_path / "held-out").glob("*.npz")
+    before = place.stat().st_mtime_ns
+    again = held_out_study.run(a_study(tmp_path, made), [1], held)
+    assert place.stat().st_mtime_ns == before and again["rows"] == first["rows"] and first["held"] == {"Kilonova": 60}
+    rows = {row["name"]: row for row in first["rows"]}
+    assert set(rows) == {*held_out_study.METHODS, "score less feature_isolation", "score less entropy"}
+    assert rows["score"]["Kilonova"]["mean"] > 0.9 and 0.0 <= rows["score"]["mean_recall_5"]["mean"] <= 1.0
+    with np.load(place) as kept:
+        assert len(set(kept["row"])) == len(kept["row"]) and kept["is_held"].sum() == 60
+
+
+def test_recall_counts_those_of_the_kind_within_the_first_of_a_night():
+    usual = np.arange(990.0)
+    best, worst = (held_out_study._recalls(np.concatenate([usual, np.full(10, at)]), np.arange(1000) >= 990) for at in (2000.0, -1.0))
+    assert best == {"recall_1": 1.0, "recall_5": 1.0} and worst == {"recall_1": 0.0, "recall_5": 0.0}
+    middle = held_out_study._recalls(np.concatenate([usual, np.full(10, 960.5)]), np.arange(1000) >= 990)
+    assert middle == {"recall_1": 0.0, "recall_5": 1.0}
