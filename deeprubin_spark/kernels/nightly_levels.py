@@ -67,9 +67,7 @@ def deviations(curves: LightCurves) -> FloatArray:
 
 
 @njit(cache=True, nogil=True)
-def _deviations(
-    offsets: IntArray, band: NDArray[np.int8], flux: FloatArray, flux_err: FloatArray, n_bands: int, found: FloatArray
-) -> None:
+def _deviations(offsets: IntArray, band: NDArray[np.int8], flux: FloatArray, flux_err: FloatArray, n_bands: int, found: FloatArray) -> None:
     """`deviations` of every object."""
     for b in range(len(offsets) - 1):
         first, last = offsets[b], offsets[b + 1]

@@ -68,11 +68,15 @@ TECHNOSIGNATURE_CANDIDATES = Table(
         Column("dec", "double", unit="deg", ucd="pos.eq.dec", doc="Declination, J2000", required=True),
         Column("status", "string", doc="candidate, set_aside or gated", required=True),
         Column("reason", "string", doc="Why it is none, comma-separated: bogus, known_asteroid (gated); period, known_class (set aside)"),
-        Column("rank", "int", unit="1", doc="1 is the candidate of the night with the lowest rate of false alarms, then the lowest p_combined"),
+        Column(
+            "rank", "int", unit="1", doc="1 is the candidate of the night with the lowest rate of false alarms, then the lowest p_combined"
+        ),
         Column("best_test", "string", doc=f"Test that finds it oddest: {', '.join(TESTS)}", required=True),
         _chance("p_best", "The chance by that test; NULL of vanish, which has none"),
         Column("n_tests", "int", unit="1", doc="Tests that could be made of it and have a chance", required=True),
-        _chance("p_combined", "That the lowest of so many independent chances is as low: 1 - (1 - p)^n (Sidak 1967); NULL where n_tests is 0"),
+        _chance(
+            "p_combined", "That the lowest of so many independent chances is as low: 1 - (1 - p)^n (Sidak 1967); NULL where n_tests is 0"
+        ),
         Column(
             "false_alarms_per_10k_stars",
             "double",
@@ -94,7 +98,13 @@ TECHNOSIGNATURE_CANDIDATES = Table(
         *_LEVELS,
         *_INTERVALS,
         *_VANISH,
-        Column("period", "double", unit="d", ucd="time.period", doc="Period found in `features`, where its false-alarm probability is below 10^-6"),
+        Column(
+            "period",
+            "double",
+            unit="d",
+            ucd="time.period",
+            doc="Period found in `features`, where its false-alarm probability is below 10^-6",
+        ),
         Column("class", "string", doc="Most probable class of the newest model in `scores`, where it was scored"),
         Column("p_class", "float", unit="1", ucd="stat.probability", doc="Its probability"),
     ),
