@@ -77,7 +77,7 @@ class Coincidences:
 class Tested:
     """Of B stars: p and p_exchanged (B, len(CHANCES)), NaN where a test could not be made, and what the tests say besides, (B,) each.
 
-    event_mjd : [d]      n_nights : nights with a detection      opposition_days : [d], NaN outside the zone      series : place in SERIES_NAMES, -1 none
+    event_mjd : [d]      n_nights : nights looked at      opposition_days : [d], NaN outside the zone      series : place in SERIES_NAMES, -1 none
     """
 
     p: FloatArray
@@ -93,17 +93,22 @@ class Tested:
     gone: Vanished
 
 
-def tested(curves: LightCurves, stars: Stars, events: Events) -> Tested:
-    """All tests of B stars whose usable detections (positive errors, in order of time) these are."""
+def tested(curves: LightCurves, detected: NDArray[np.bool_], stars: Stars, events: Events) -> Tested:
+    """All tests of B stars whose usable points (positive errors, in order of time) these are.
+
+    detected : (N,) false for an upper limit, which stands as a flux of 0 within its error: a night on which nothing happened. Without those a star that is
+    seen only in its dip would have no other nights. Levels and strength are those of detections.
+    """
     owner = np.repeat(np.arange(curves.n_objects), np.diff(curves.offsets))
     reference = stars.reference[owner, curves.band]
     nights = nights_of(curves)
     other = exchanged(nights, stars.key)
-    event_mjd = strongest(curves)
+    seen = chosen_points(curves, detected)
+    event_mjd = strongest(seen)
     other_mjd = np.where(np.isfinite(event_mjd), _random_times(stars), np.nan)
     crossing, days = coincidences(event_mjd, stars, events), opposition_days(event_mjd, stars)
     dip, screens = dips.dips(curves, nights, reference), _screens(curves, nights, owner, reference)
-    p_levels, n_levels = _levels(curves, owner)
+    p_levels, n_levels = _levels(seen)
     p_series, series = event_intervals.chances(nights.mjd, nights.offsets, nights.highest > BRIGHT)
     of_other = (
         coincidences(other_mjd, stars, events).p,
@@ -235,9 +240,9 @@ def _opaque_fits(chi2: FloatArray, owner: IntArray, n_objects: int) -> NDArray[n
     return np.asarray(nothing.p < 0.5)
 
 
-def _levels(curves: LightCurves, owner: IntArray) -> tuple[FloatArray, IntArray]:
+def _levels(curves: LightCurves) -> tuple[FloatArray, IntArray]:
     """Chance and number of levels (B,), of the band with the lower chance, both bands counted."""
-    group = owner * len(BAND_NAMES) + curves.band
+    group = np.repeat(np.arange(curves.n_objects), np.diff(curves.offsets)) * len(BAND_NAMES) + curves.band
     long_enough = np.bincount(group, minlength=1)[group] >= quantised_levels.LEAST_POINTS
     kept, group = chosen_points(curves, long_enough), group[long_enough]
     order = np.argsort(group, kind="stable")

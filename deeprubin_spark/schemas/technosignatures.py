@@ -89,7 +89,7 @@ TECHNOSIGNATURE_CANDIDATES = Table(
         Column("natural_explanation", "string", doc="What explains it first", required=True),
         Column("would_refute", "string", doc="What would show that it is not artificial", required=True),
         Column("event_mjd", "double", unit="d", ucd="time.epoch", doc="Night of the greatest deviation from the reference, MJD UTC"),
-        Column("n_nights", "int", unit="1", doc="Nights with a detection", required=True),
+        Column("n_nights", "int", unit="1", doc="Nights with a detection or an upper limit", required=True),
         Column("star_score", "float", unit="1", doc="Star (1) or galaxy (0) score of the nearest PS1 source"),
         *_MATCHED,
         *_ELLIPSOID,

@@ -30,7 +30,7 @@ NATURAL: dict[str, str] = {
     "achromatic": "an eclipse by a star of the same colour; an error of the reference image that both bands share",
     "levels": "total eclipses, or the two states of a cataclysmic variable; faint changes between two levels are not detected",
     "intervals": "outbursts, flares or eclipses of the star's own period, seen with the survey's cadence",
-    "vanish": "a saturated, blended or moving star in the reference image, an asteroid in it; a long eclipse or fading",
+    "vanish": "a saturated, blended or moving star in the reference image, an asteroid in it; an R CrB star's decline, a long eclipse",
 }
 REFUTING: dict[str, str] = {
     "ellipsoid": "the same at other times; a better distance that moves the crossing; a spectrum of an active star",

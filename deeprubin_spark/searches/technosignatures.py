@@ -21,7 +21,7 @@ from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels import star_tests
 from deeprubin_spark.kernels.event_intervals import SERIES_NAMES
 from deeprubin_spark.kernels.light_curves import light_curves, offsets_of_chosen
-from deeprubin_spark.kernels.measurements import DETECTION, MODEL_RECORD
+from deeprubin_spark.kernels.measurements import DETECTION, LIMIT, MODEL_RECORD
 from deeprubin_spark.kernels.vanishing import LEAST_STAR_SCORE
 from deeprubin_spark.schemas import TECHNOSIGNATURE_CANDIDATES
 from deeprubin_spark.schemas.contract import Column, Table
@@ -37,6 +37,7 @@ P_REPORTED = 0.01  # [1] p_combined of a star that gets a row
 MOST_STAR_DISTANCE = 1.5  # [arcsec] of the nearest source of PS1 that an object is
 MOST_LOG10_FAP = -6.0  # of a period that explains
 REFERENCE_BANDS = ("g", "r")
+LIMIT_SIGMAS = 5.0  # that an upper limit is above 0
 _KEYS = ("object_id", "night")
 _MATCHED = ("star", "star_separation", "distance_pc", "distance_err_pc")
 _CARRIED = ("survey", "object_id", "night", "ra", "dec", "star_score", *_MATCHED, "period")  # as they are, into a row
@@ -119,11 +120,15 @@ def _gates(scoring: ScoringSettings) -> SparkColumn:
     return F.concat_ws(",", F.when(bogus, F.lit("bogus")), F.when(asteroid, F.lit("known_asteroid")))
 
 
+def bright_events() -> star_tests.Events:
+    """`events.csv`: supernovae whose ellipsoids are looked at, in its order."""
+    rows = catalogues.table("events.csv")
+    return star_tests.Events(*(rows[name].to_numpy(np.float64) for name in ("ra", "dec", "mjd", "distance_pc", "distance_err_pc")))
+
+
 def star_pass() -> Callable[[Batches], Batches]:
     """The pass: `candidates`' rows of features and stars to `_FOUND` rows; a `mapInArrow` function."""
-    rows = catalogues.table("events.csv")
-    events = star_tests.Events(*(rows[name].to_numpy(np.float64) for name in ("ra", "dec", "mjd", "distance_pc", "distance_err_pc")))
-    names = tuple(rows["name"])
+    events, names = bright_events(), tuple(catalogues.table("events.csv")["name"])
 
     def generate(batches: Batches) -> Batches:
         schema = _FOUND.arrow_schema()
@@ -141,8 +146,11 @@ def star_pass() -> Callable[[Batches], Batches]:
 def _tested(batch: pa.RecordBatch, events: star_tests.Events) -> star_tests.Tested:
     data, bounds = arrow.bytes_in(batch.column("points"))
     records, offsets = data.view(MODEL_RECORD), bounds // MODEL_RECORD.itemsize
-    flux, error = records["flux_njy"].astype(np.float64), records["flux_err_njy"].astype(np.float64)
-    used = (records["kind"] == DETECTION) & np.isfinite(flux) & (error > 0.0) & np.isfinite(error) & (records["band"] >= 0)
+    detected = records["kind"] == DETECTION
+    flux = np.where(detected, records["flux_njy"], 0.0).astype(np.float64)
+    error = np.where(detected, records["flux_err_njy"], records["limit_njy"] / LIMIT_SIGMAS).astype(np.float64)
+    is_known = detected | (records["kind"] == LIMIT)
+    used = is_known & np.isfinite(flux) & (error > 0.0) & np.isfinite(error) & (records["band"] >= 0)
     curves = light_curves(offsets_of_chosen(used, offsets), records["mjd"][used], records["band"][used], flux[used], error[used])
     reference = np.full((batch.num_rows, len(BAND_NAMES)), np.nan)
     for band in REFERENCE_BANDS:
@@ -156,7 +164,7 @@ def _tested(batch: pa.RecordBatch, events: star_tests.Events) -> star_tests.Test
         looked=np.ascontiguousarray(records["mjd"]),
         looked_offsets=offsets,
     )
-    return star_tests.tested(curves, stars, events)
+    return star_tests.tested(curves, detected[used], stars, events)
 
 
 def _odd(batch: pa.RecordBatch, found: star_tests.Tested, names: tuple[str, ...]) -> tuple[dict[str, pa.Array], int]:

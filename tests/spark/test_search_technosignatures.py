@@ -68,7 +68,13 @@ def _star(name, number):
     if name == "crossed":
         (ra, dec), crossing = _crossing()
         mjd += crossing + 0.3 - mjd[17, 0]
-    points = [(mjd[i, k], flux[i, k], 100.0, np.nan, BAND_NAMES.index("gr"[k]), DETECTION) for i in range(N_NIGHTS) for k in range(2)]
+    points = [
+        (mjd[i, k], np.nan, np.nan, 500.0, BAND_NAMES.index("gr"[k]), LIMIT)
+        if name == "dipper" and not 20 <= i < 26  # seen in its dip alone
+        else (mjd[i, k], flux[i, k], 100.0, np.nan, BAND_NAMES.index("gr"[k]), DETECTION)
+        for i in range(N_NIGHTS)
+        for k in range(2)
+    ]
     points.insert(0, (mjd[0, 0] - 1.0, np.nan, np.nan, 500.0, 1, LIMIT))
     key = {"survey": "ztf", "object_id": name, "night": NIGHT, "ra": ra, "dec": dec}
     score = 0.1 if name == "galaxy" else 0.99

@@ -35,6 +35,11 @@ def sky_of(n_stars: int, seed: int, n_nights: int = 30) -> tuple[LightCurves, st
     return curves, stars
 
 
+def of_detections(curves: LightCurves, stars: star_tests.Stars) -> star_tests.Tested:
+    """All points detections."""
+    return star_tests.tested(curves, np.ones(len(curves.mjd), bool), stars, EVENTS)
+
+
 def rows_of(stars: star_tests.Stars, rows: np.ndarray) -> star_tests.Stars:
     looked = [stars.looked[stars.looked_offsets[b] : stars.looked_offsets[b + 1]] for b in rows]
     offsets = np.concatenate(([0], np.cumsum([len(times) for times in looked]))).astype(np.int64)
@@ -44,7 +49,7 @@ def rows_of(stars: star_tests.Stars, rows: np.ndarray) -> star_tests.Stars:
 
 @pytest.fixture(scope="module")
 def quiet() -> star_tests.Tested:
-    return star_tests.tested(*sky_of(4_000, seed=1), EVENTS)
+    return of_detections(*sky_of(4_000, seed=1))
 
 
 def at_most(p: np.ndarray, level: float) -> float:
@@ -70,7 +75,7 @@ def test_low_and_bright_nights_at_random_are_in_stretches_and_series_no_more_oft
     generator, (curves, stars) = np.random.default_rng(7), sky_of(2_000, seed=8)
     height = np.where(generator.random((2_000, 30, 1)) < 0.25, sign * generator.exponential(3_000.0, (2_000, 30, 1)), 0.0)
     flux = (curves.flux.reshape(2_000, 30, 2) + height).ravel()
-    found = star_tests.tested(LightCurves(curves.offsets, curves.mjd, curves.band, flux, curves.flux_err), stars, EVENTS)
+    found = of_detections(LightCurves(curves.offsets, curves.mjd, curves.band, flux, curves.flux_err), stars)
     i = star_tests.CHANCES.index(name)
     assert np.isfinite(found.p[:, i]).sum() > 1_000
     assert not np.array_equal(found.p[:, i], found.p_exchanged[:, i], equal_nan=True)
@@ -100,7 +105,7 @@ def test_after_look_elsewhere_uniform_chances_are_uniform_however_many_there_are
 def test_a_star_is_judged_the_same_whoever_stands_beside_it() -> None:
     curves, stars = sky_of(60, seed=3)
     rows = np.array([41, 7, 12])
-    together, alone = star_tests.tested(curves, stars, EVENTS), star_tests.tested(curves_at(curves, rows), rows_of(stars, rows), EVENTS)
+    together, alone = of_detections(curves, stars), of_detections(curves_at(curves, rows), rows_of(stars, rows))
     for name in ("p", "p_exchanged", "event_mjd", "n_levels", "opposition_days"):
         assert getattr(together, name)[rows] == pytest.approx(getattr(alone, name), nan_ok=True, abs=0.0)
 
@@ -146,7 +151,7 @@ def test_light_missing_in_both_bands_is_judged_as_the_pairs_alone_are() -> None:
     flux = curves.flux.reshape(200, 30, 2).copy()
     flux[:, 10:14] -= 3_000.0  # of 10,000 in both
     whole = LightCurves(curves.offsets, curves.mjd, curves.band, flux.ravel(), curves.flux_err)
-    found = star_tests.tested(whole, stars, EVENTS).screens
+    found = of_detections(whole, stars).screens
     missing, error = -flux / 1e4, 0.01
     p = np.full(200, np.nan)
     for b in range(200):
@@ -156,3 +161,16 @@ def test_light_missing_in_both_bands_is_judged_as_the_pairs_alone_are() -> None:
         p[b] = achromatic.screens(*chi2, np.zeros(len(g), np.int64), 1).p[0]
         assert found.n[b] == is_pair.sum()
     assert found.p == pytest.approx(p, rel=1e-9)
+
+
+def test_a_star_seen_only_in_its_dip_has_limits_for_its_other_nights() -> None:
+    curves, stars = sky_of(20, seed=9)
+    detected = np.zeros((20, 30, 2), bool)
+    detected[:10, 12:17] = True
+    flux = np.where(detected, -np.linspace(1_000.0, 2_000.0, 30)[:, None], 0.0).ravel()
+    dipping = LightCurves(curves.offsets, curves.mjd, curves.band, flux, curves.flux_err)
+    found = star_tests.tested(dipping, detected.ravel(), stars, EVENTS)
+    assert (found.p[:10, star_tests.CHANCES.index("dip")] < 1e-3).all() and (found.dip.n_low[:10] == 5).all()
+    assert np.isnan(found.p[10:]).all() and np.isnan(found.event_mjd[10:]).all()  # never detected
+    assert np.isnan(found.p[:, star_tests.CHANCES.index("levels")]).all()  # limits are no level
+    assert (found.n_nights == 30).all()
