@@ -40,13 +40,15 @@ def _levels_bic(x: FloatArray, variance: FloatArray, least: int) -> tuple[float,
         w[i + 1], wx[i + 1], wxx[i + 1] = w[i] + weight, wx[i] + weight * x[i], wxx[i] + weight * x[i] * x[i]
         logs += math.log(variance[i])
     cost, before = np.full((MOST_LEVELS, n + 1), np.inf), np.zeros((MOST_LEVELS, n + 1), np.int64)
+    one = np.empty(n + 1)  # chi-squared of a level that ends at i, by where it begins
     for i in range(least, n + 1):
-        cost[0, i] = wxx[i] - wx[i] * wx[i] / w[i]
-    for k in range(1, MOST_LEVELS):
-        for i in range((k + 1) * least, n + 1):
+        for j in range(i - least + 1):
+            mean = wx[i] - wx[j]
+            one[j] = wxx[i] - wxx[j] - mean * mean / (w[i] - w[j])
+        cost[0, i] = one[0]
+        for k in range(1, MOST_LEVELS if i == n else MOST_LEVELS - 1):  # nothing follows the last level: it ends at n
             for j in range(k * least, i - least + 1):
-                mean = wx[i] - wx[j]
-                total = cost[k - 1, j] + wxx[i] - wxx[j] - mean * mean / (w[i] - w[j])
+                total = cost[k - 1, j] + one[j]
                 if total < cost[k, i]:
                     cost[k, i], before[k, i] = total, j
     best, levels = np.inf, 0
@@ -63,23 +65,28 @@ def _levels_bic(x: FloatArray, variance: FloatArray, least: int) -> tuple[float,
 
 
 @njit(cache=True, nogil=True)
-def _smooth_bic(x: FloatArray, variance: FloatArray) -> float:
-    """The lower BIC of a Gaussian of free width and of a box; x sorted. The width is the best of 40 between a tenth of and twice the spread, and none."""
+def _smooth_bic(x: FloatArray, variance: FloatArray, enough: float) -> float:
+    """The lower BIC of a Gaussian of free width and of a box; x sorted. The width is the best of 40 between a tenth of and twice the spread, and none.
+
+    Ends with the first that is at most `enough`: the lowest is asked for only where it decides. Widths near the spread come first.
+    """
     n = len(x)
-    spread = math.sqrt(np.var(x)) + 1e-30
-    best = np.inf
-    for step in range(41):
+    spread, ends = math.sqrt(np.var(x)) + 1e-30, 2.0 * math.log(n)
+    best = 2.0 * n * math.log(max(x[n - 1] - x[0], 1e-30)) - n * math.log(2.0 * math.pi)
+    for i in range(41):
+        if best + ends <= enough:
+            break
+        step = (31 + i) % 41  # 31 is the width of 1.001 spreads
         width = 0.0 if step == 0 else 0.1 * spread * 20.0 ** ((step - 1) / 39.0)
         weights, weighted = 0.0, 0.0
-        for i in range(n):
-            weights += 1.0 / (variance[i] + width * width)
-            weighted += x[i] / (variance[i] + width * width)
+        for j in range(n):
+            weights += 1.0 / (variance[j] + width * width)
+            weighted += x[j] / (variance[j] + width * width)
         mean, total = weighted / weights, 0.0
-        for i in range(n):
-            total += (x[i] - mean) ** 2 / (variance[i] + width * width) + math.log(variance[i] + width * width)
+        for j in range(n):
+            total += (x[j] - mean) ** 2 / (variance[j] + width * width) + math.log(variance[j] + width * width)
         best = min(best, total)
-    box = 2.0 * n * math.log(max(x[n - 1] - x[0], 1e-30)) - n * math.log(2.0 * math.pi)
-    return min(best, box) + 2.0 * math.log(n)
+    return best + ends
 
 
 @njit(cache=True, nogil=True)
@@ -94,7 +101,7 @@ def _chances(flux: FloatArray, flux_err: FloatArray, offsets: IntArray) -> tuple
         order = np.argsort(flux[start:end])
         x, variance = flux[start:end][order] / scale, (flux_err[start:end][order] / scale) ** 2
         bic, levels[g] = _levels_bic(x, variance, LEAST_IN_LEVEL)
-        p[g] = min(1.0, math.exp(max(0.5 * (bic - _smooth_bic(x, variance)), -700.0))) if bic < _smooth_bic(x, variance) else 1.0
+        p[g] = math.exp(max(min(0.5 * (bic - _smooth_bic(x, variance, bic)), 0.0), -700.0))
     return p, levels
 
 

@@ -35,6 +35,7 @@ JOBS = {
         "search_habitability",
         "search_interstellar",
         "study_injections",
+        "search_technosignatures",
         "study_interstellar",
     ),
 }
