@@ -1,10 +1,11 @@
-"""Study the project's models on the supernovae of the SN Photometric Classification Challenge: what a part of it is worth, with intervals.
+"""Study the project's models on a published set: what a part of them is worth, with intervals.
 
     spark-submit jobs/study.py --study sigma --data spcc --out results
 
 sigma: with and without the errors of loss and input. bayesian: one network, and four ways to say what it does not know. shift: from the objects with a
-spectrum to all others, without their labels. coverage: whether sets of classes of these hold the truth as often as promised. Ingests the set, computes its
-features, makes every fit that is not yet in OUT, and writes OUT/study-<name>.json. Run again after an interruption, it goes on with the next fit.
+spectrum to all others, without their labels. coverage: whether sets of classes of these hold the truth as often as promised; all of the SN Photometric
+Classification Challenge. active: what a person's votes on anomalies are worth, by a simulated expert, of PLAsTiCC. Ingests the set, computes its features,
+makes every fit that is not yet in OUT, and writes OUT/study-<name>.json. Run again after an interruption, it goes on with the next fit.
 """
 
 from __future__ import annotations
@@ -15,22 +16,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deeprubin_spark.jobs import benchmark, ingest_spcc
+from deeprubin_spark.jobs import benchmark, ingest_plasticc, ingest_spcc
 
 from deeprubin_spark import cli
 from deeprubin_spark.runs import Run
-from deeprubin_spark.training import bayesian_study, code_version, coverage_study, shift_study, sigma_study, studies
+from deeprubin_spark.training import active_study, bayesian_study, code_version, coverage_study, shift_study, sigma_study, studies
 from deeprubin_spark.training.labelled import copies_of, labelled
 from deeprubin_spark.training.protocols import PROTOCOLS
 
-STUDIES = {"sigma": sigma_study.run, "bayesian": bayesian_study.run, "shift": shift_study.run, "coverage": coverage_study.run}
+STUDIES = {
+    "sigma": sigma_study.run,
+    "bayesian": bayesian_study.run,
+    "shift": shift_study.run,
+    "coverage": coverage_study.run,
+    "active": active_study.run,
+}
+SETS = {"active": "plasticc"}  # of all others: spcc-biased
 COPIES = dict.fromkeys(("shift", "coverage"), ("spcc_transductive",))
 
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
     """The set to features, then the study; the result is told on standard error."""
-    protocol = replace(PROTOCOLS["spcc-biased"], copies=COPIES.get(arguments.study, ()))
-    benchmark.ingested(run, arguments, ingest_spcc, protocol)
+    protocol = replace(PROTOCOLS[SETS.get(arguments.study, "spcc-biased")], copies=COPIES.get(arguments.study, ()))
+    benchmark.ingested(run, arguments, ingest_plasticc if protocol.survey == "plasticc" else ingest_spcc, protocol)
     if arguments.dry_run:
         return
     (objects, spectroscopic), copies = labelled(run, protocol), next(iter(copies_of(run, protocol).values()), None)

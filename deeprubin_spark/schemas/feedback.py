@@ -38,7 +38,9 @@ ANOMALY_RANKS = Table(
         Column("static_rank", "int", unit="1", doc="Rank in `anomalies`, which knows of no vote", required=True),
         Column("active_rank", "int", unit="1", doc="Rank after the votes; the static one where there are none", required=True),
         Column("active_score", "float", unit="1", doc="Score that orders them, higher first; NULL without votes"),
-        Column("vote", "string", doc="What most voters said of the object: anomaly or not_anomaly; NULL where nobody did, or as many as not"),
+        Column(
+            "vote", "string", doc="What most voters said of the object: anomaly or not_anomaly; NULL where nobody did, or as many as not"
+        ),
         Column("n_votes", "int", unit="1", doc="Objects with a vote that the order was made from", required=True),
     ),
     checks={"a score by votes": "(n_votes = 0) = (active_score IS NULL)", "a rank": "active_rank >= 1 AND static_rank >= 1"},

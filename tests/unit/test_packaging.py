@@ -35,6 +35,8 @@ JOBS = {
         "search_habitability",
         "search_interstellar",
         "study_interstellar",
+        "vote",
+        "rerank_anomalies",
     ),
 }
 
