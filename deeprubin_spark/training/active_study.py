@@ -63,7 +63,7 @@ def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
                 for kind, of in zip(found, of_loop, strict=True)
             }
             rows.append({"name": f"{start}, {loop}", **numbers, **each})
-    return write(study, "active", rows, seeds, {"votes": N_VOTES, "kinds": list(found), "base_rate": BASE_RATE})
+    return write(study, "active", rows, seeds, {"votes": N_VOTES, "kinds": ", ".join(found), "base_rate": BASE_RATE})
 
 
 def voted(truth: Flags, static: FloatArray, rank: Rank | None, n_votes: int) -> Flags:
@@ -120,7 +120,7 @@ def loops(objects: Labelled, is_kind: Flags, seed: int) -> dict[str, Flags]:
         "entropy": entropy(_unseen(values, np.where(truth, -1, objects.target[rows]), seed)),
     }
     scaled = FeatureScaler.fit(values, names).scaled(values).astype(np.float64)
-    found = {}
+    found: dict[str, Flags] = {}
     for start, static in statics.items():
         made: Mapping[str, Rank | None] = {
             STATIC: None,
