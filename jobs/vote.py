@@ -1,7 +1,7 @@
 """Vote on the anomalies of a night: one by its id, or the first of them one after the other on the terminal.
 
     spark-submit jobs/vote.py --night 2018-11-29
-    spark-submit jobs/vote.py --night 2018-11-29 --object ZTF18acrkhkr --vote yes --note "a dip, not periodic"
+    spark-submit jobs/vote.py --night 2018-11-29 --object ZTF18abvethj --vote yes --note "a dip, not periodic"
 
 Without --object it shows, in the order of anomaly_ranks or else of anomalies, each object on which the voter has not voted, and reads y, n, s (skip) or q
 (quit). Votes go to feedback, also those given before an interruption; a voter's second vote on an object replaces the first. rerank_anomalies makes the new

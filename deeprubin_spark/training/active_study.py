@@ -1,9 +1,9 @@
 """What votes are worth: a simulated expert, whose interest is one class, votes on whatever comes first, and the order follows the votes or does not.
 
 A night of one object in a hundred of the class, all others as they are. Static orders, which no vote changes: the isolation forest of all features, which
-knows no label, and the entropy of class probabilities by a classifier of the other classes, two folds of them. Each is read from its top, and each starts
-loops of votes: `votes`, as `rerank_anomalies` does it, and coniferest's two methods as they come. Purity is the share of the voted objects that are of the
-class.
+knows no label; the entropy of class probabilities by a classifier of the other classes, two folds of them; and both joined as `anomalies` joins its
+components. Each is read from its top, and each starts loops of votes: `votes`, as `rerank_anomalies` does it, and coniferest's two methods as they come.
+Purity is the share of the voted objects that are of the class.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.studies import Number, Row, Study, number, write
 
-VERSION = 1  # of what a loop does
+VERSION = 2  # of what a loop does
 KINDS = ("Kilonova", "SLSN-I", "TDE", "Mira", "Microlensing")
 BASE_RATE = 0.01
 N_VOTES = 100
-STATICS = ("isolation forest", "entropy")
+FOREST, ENTROPY, BOTH = "isolation forest", "entropy", "both"
 STATIC, VOTES, PINE, AAD = "static", "votes", "PineForest", "AAD"
-LOOPS = {"isolation forest": (VOTES, PINE, AAD), "entropy": (VOTES,)}  # that each static order starts
+LOOPS = {FOREST: (VOTES, PINE, AAD), ENTROPY: (VOTES,), BOTH: (VOTES,)}  # that each static order starts
 N_SAMPLES = 1000
 
 FloatArray = NDArray[np.float64]
@@ -53,9 +53,9 @@ def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
         kind: [_kept(study, kind, seed) for seed in seeds] for kind in KINDS if (study.objects.target == CLASS_NAMES.index(kind)).any()
     }
     rows: list[Row] = []
-    for start in STATICS:
+    for start, more in LOOPS.items():
         static = _purities(found, f"{start}, {STATIC}")
-        for loop in (STATIC, *LOOPS[start]):
+        for loop in (STATIC, *more):
             of_loop = _purities(found, f"{start}, {loop}")
             numbers = {"purity": _mean(of_loop)} | ({} if loop == STATIC else {"times_static": _times(of_loop, static)})
             each = {
@@ -89,8 +89,13 @@ def night(is_kind: Flags, seed: int) -> IntArray:
 def rank_by_votes(values: FloatArray, names: Sequence[str], static: FloatArray, seed: int) -> Rank:
     """As `rerank_anomalies` ranks."""
     forest = ActiveForest(values, names, seed)
-    share = (np.argsort(np.argsort(-static, kind="stable"), kind="stable") + 1.0) / len(static)
-    return lambda rows, said: active_scores(forest, values, share, values[rows], said)
+    shares = share(static)
+    return lambda rows, said: active_scores(forest, values, shares, values[rows], said)
+
+
+def share(static: FloatArray) -> FloatArray:
+    """Share of the objects that the scores (N,) put as far up as each, itself among them: (N,) in (0, 1]."""
+    return np.asarray((np.argsort(np.argsort(-static, kind="stable"), kind="stable") + 1.0) / len(static))
 
 
 def _kept(study: Study, kind: str, seed: int) -> dict[str, list[bool]]:
@@ -116,9 +121,10 @@ def loops(objects: Labelled, is_kind: Flags, seed: int) -> dict[str, Flags]:
     rows, names = night(is_kind, seed), objects.model_names()
     values, truth = objects.model_rows().values[rows].astype(np.float64), is_kind[rows]
     statics = {
-        "isolation forest": AnomalyForest.fit(values, seed).score(values)[0],
-        "entropy": entropy(_unseen(values, np.where(truth, -1, objects.target[rows]), seed)),
+        FOREST: AnomalyForest.fit(values, seed).score(values)[0],
+        ENTROPY: entropy(_unseen(values, np.where(truth, -1, objects.target[rows]), seed)),
     }
+    statics[BOTH] = -np.mean([np.log10(share(static)) for static in statics.values()], axis=0)
     scaled = FeatureScaler.fit(values, names).scaled(values).astype(np.float64)
     found: dict[str, Flags] = {}
     for start, static in statics.items():
