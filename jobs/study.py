@@ -4,8 +4,9 @@
 
 sigma: with and without the errors of loss and input. bayesian: one network, and four ways to say what it does not know. shift: from the objects with a
 spectrum to all others, without their labels. coverage: whether sets of classes of these hold the truth as often as promised; all of the SN Photometric
-Classification Challenge. held_out: how far up the anomaly score ranks a class that no part of the model has seen, of PLAsTiCC. Ingests the set, computes its
-features, makes every fit that is not yet in OUT, and writes OUT/study-<name>.json. Run again after an interruption, it goes on with the next fit.
+Classification Challenge. held_out: how far up the anomaly score ranks a class that no part of the model has seen; active: what a person's votes on anomalies
+are worth, by a simulated expert; both of PLAsTiCC. Ingests the set, computes its features, makes every fit that is not yet in OUT, and writes
+OUT/study-<name>.json. Run again after an interruption, it goes on with the next fit.
 """
 
 from __future__ import annotations
@@ -20,24 +21,16 @@ from deeprubin_spark.jobs import benchmark, ingest_plasticc, ingest_spcc
 
 from deeprubin_spark import cli
 from deeprubin_spark.runs import Run
-from deeprubin_spark.training import bayesian_study, code_version, coverage_study, held_out_study, shift_study, sigma_study, studies
+from deeprubin_spark.training import code_version, studies
 from deeprubin_spark.training.labelled import copies_of, labelled
 from deeprubin_spark.training.protocols import PROTOCOLS
-
-STUDIES = {
-    "sigma": sigma_study.run,
-    "bayesian": bayesian_study.run,
-    "shift": shift_study.run,
-    "coverage": coverage_study.run,
-    "held_out": held_out_study.run,
-}
-SETS = {"held_out": "plasticc"}  # of all others: spcc-biased
-COPIES = dict.fromkeys(("shift", "coverage"), ("spcc_transductive",))
+from deeprubin_spark.training.study_list import STUDIES
 
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
     """The set to features, then the study; the result is told on standard error."""
-    protocol = replace(PROTOCOLS[SETS.get(arguments.study, "spcc-biased")], copies=COPIES.get(arguments.study, ()))
+    study = STUDIES[arguments.study]
+    protocol = replace(PROTOCOLS[study.protocol], copies=study.copies)
     benchmark.ingested(run, arguments, ingest_plasticc if protocol.survey == "plasticc" else ingest_spcc, protocol)
     if arguments.dry_run:
         return
@@ -45,8 +38,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     command = (
         f"deeprubin-study --study {arguments.study} --data {Path(arguments.data).name} --out {arguments.out.name} --seeds {arguments.seeds}"
     )
-    study = studies.Study(objects, spectroscopic, arguments.out, command, code_version.commit(), copies)
-    result = STUDIES[arguments.study](study, range(1, arguments.seeds + 1))
+    given = studies.Study(objects, spectroscopic, arguments.out, command, code_version.commit(), copies)
+    result = study.run(given, range(1, arguments.seeds + 1))
     print("\n".join(studies.lines(result)), file=sys.stderr)
     run.counts.update(objects=len(objects.target), rows=len(result["rows"]), seeds=arguments.seeds)
 

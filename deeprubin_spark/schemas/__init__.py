@@ -3,6 +3,7 @@
 from deeprubin_spark.schemas.alerts import ALERTS_ZTF, CUTOUTS
 from deeprubin_spark.schemas.contract import Column, Table
 from deeprubin_spark.schemas.features import FEATURES, FEATURES_LSST
+from deeprubin_spark.schemas.feedback import ANOMALY_RANKS, FEEDBACK
 from deeprubin_spark.schemas.habitability import (
     HABITABILITY_EVENT,
     HABITABILITY_HEALPIX,
@@ -34,6 +35,8 @@ TABLES: tuple[Table, ...] = (
     MODELS,
     SCORES,
     ANOMALIES,
+    FEEDBACK,
+    ANOMALY_RANKS,
     HABITABILITY_EVENT,
     HABITABILITY_HEALPIX,
     HABITABILITY_RATE,
@@ -48,9 +51,11 @@ TABLES: tuple[Table, ...] = (
 __all__ = [
     "ALERTS_ZTF",
     "ANOMALIES",
+    "ANOMALY_RANKS",
     "CUTOUTS",
     "FEATURES",
     "FEATURES_LSST",
+    "FEEDBACK",
     "HABITABILITY_EVENT",
     "HABITABILITY_HEALPIX",
     "HABITABILITY_NEARBY",

@@ -37,6 +37,8 @@ JOBS = {
         "study_injections",
         "search_technosignatures",
         "study_interstellar",
+        "vote",
+        "rerank_anomalies",
     ),
 }
 
