@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from deeprubin_spark.bands import BANDS
@@ -42,7 +43,7 @@ class Nights:
 def nights_of(curves: LightCurves) -> Nights:
     """The nights of B light curves whose points are in order of time."""
     owner = np.repeat(np.arange(curves.n_objects), np.diff(curves.offsets))
-    deviation = deviations(curves, owner)
+    deviation = deviations(curves)
     day = np.floor(curves.mjd - _NIGHT_BEGINS)
     begins = np.ones(len(day), bool)
     begins[1:] = (np.diff(day) != 0.0) | (np.diff(owner) != 0)
@@ -58,24 +59,24 @@ def nights_of(curves: LightCurves) -> Nights:
     return Nights(offsets, mjd, np.minimum.reduceat(deviation, first), np.maximum.reduceat(deviation, first), night_of, deviation)
 
 
-def deviations(curves: LightCurves, owner: IntArray) -> FloatArray:
-    """x_i (N,) [1] of all points; owner : (N,) object of each."""
-    group = owner * len(BANDS) + curves.band
-    median = _median_of_groups(curves.flux, group)
-    scatter = _MAD_TO_SIGMA * _median_of_groups(np.abs(curves.flux - median), group)
-    found: FloatArray = (curves.flux - median) / np.maximum(curves.flux_err, scatter)
+def deviations(curves: LightCurves) -> FloatArray:
+    """x_i (N,) [1] of all points."""
+    found = np.empty(len(curves.mjd))
+    _deviations(curves.offsets, curves.band, curves.flux, curves.flux_err, len(BANDS), found)
     return found
 
 
-def _median_of_groups(values: FloatArray, group: IntArray) -> FloatArray:
-    """The median (N,) of each value's group (N,)."""
-    if len(values) == 0:
-        return values.copy()
-    order = np.lexsort((values, group))
-    ordered, of = values[order], group[order]
-    starts = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
-    sizes = np.diff(np.append(starts, len(of)))
-    medians = 0.5 * (ordered[starts + (sizes - 1) // 2] + ordered[starts + sizes // 2])
-    found = np.empty(len(values))
-    found[order] = np.repeat(medians, sizes)
-    return found
+@njit(cache=True, nogil=True)
+def _deviations(offsets: IntArray, band: NDArray[np.int8], flux: FloatArray, flux_err: FloatArray, n_bands: int, found: FloatArray) -> None:
+    """`deviations` of every object."""
+    for b in range(len(offsets) - 1):
+        first, last = offsets[b], offsets[b + 1]
+        for w in range(n_bands):
+            chosen = np.flatnonzero(band[first:last] == w) + first
+            if len(chosen) == 0:
+                continue
+            values = flux[chosen]
+            median = np.median(values)
+            scatter = _MAD_TO_SIGMA * np.median(np.abs(values - median))
+            for i in chosen:
+                found[i] = (flux[i] - median) / max(flux_err[i], scatter)

@@ -18,6 +18,7 @@ from deeprubin_spark.schemas.moving import INTERSTELLAR_CANDIDATES, TRACKLETS
 from deeprubin_spark.schemas.quarantine import QUARANTINE
 from deeprubin_spark.schemas.runs import RUNS
 from deeprubin_spark.schemas.scores import ANOMALIES, SCORES
+from deeprubin_spark.schemas.technosignatures import TECHNOSIGNATURE_CANDIDATES
 
 # Every table of the warehouse, in the order in which the night fills them. LIGHTCURVES is a view, so it is not here.
 TABLES: tuple[Table, ...] = (
@@ -40,6 +41,7 @@ TABLES: tuple[Table, ...] = (
     HABITABILITY_NEARBY,
     TRACKLETS,
     INTERSTELLAR_CANDIDATES,
+    TECHNOSIGNATURE_CANDIDATES,
     RUNS,
 )
 
@@ -65,6 +67,7 @@ __all__ = [
     "RUNS",
     "SCORES",
     "TABLES",
+    "TECHNOSIGNATURE_CANDIDATES",
     "TRACKLETS",
     "Column",
     "Table",

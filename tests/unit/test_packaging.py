@@ -34,6 +34,7 @@ JOBS = {
         "replay_night",
         "search_habitability",
         "search_interstellar",
+        "search_technosignatures",
         "study_interstellar",
     ),
 }
