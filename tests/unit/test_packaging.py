@@ -35,6 +35,7 @@ JOBS = {
         "search_habitability",
         "search_interstellar",
         "search_technosignatures",
+        "match_catalogues",
         "study_interstellar",
     ),
 }
