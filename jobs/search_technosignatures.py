@@ -50,17 +50,21 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     run.counts.update(counts | {name: by_status.get(status, 0) for status, name in names.items()})
 
 
-def add_flags(made: argparse.ArgumentParser) -> None:
-    """Nights, and a star catalogue."""
-    cli.add_nights(made)
+def add_stars(made: argparse.ArgumentParser) -> None:
+    """The flag of a star catalogue."""
     made.add_argument(
         "--stars", default="", metavar="PATH", help="stars with parallaxes, as the Gaia archive gives them: .csv, .csv.gz or Parquet"
     )
 
 
+def _add_flags(made: argparse.ArgumentParser) -> None:
+    cli.add_nights(made)
+    add_stars(made)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of this job."""
-    return cli.job(__doc__, "search_technosignatures", run, argv, add_flags)
+    return cli.job(__doc__, "search_technosignatures", run, argv, _add_flags)
 
 
 if __name__ == "__main__":
