@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -17,6 +17,8 @@ from markupsafe import Markup
 from deeprubin_spark.kernels.photometry import ab_magnitude
 from deeprubin_spark.reporting import svg
 from deeprubin_spark.reporting.band_style import BAND_STYLES, STYLED_BANDS
+from deeprubin_spark.reporting.facts import Strange
+from deeprubin_spark.reporting.search_facts import Candidate
 from deeprubin_spark.schemas.features import GRID_BANDS
 
 WIDTH = 420.0
@@ -27,23 +29,6 @@ _MAGNITUDE_MARGIN = 0.3  # [mag]
 _FAINTEST_OF_BAND = (
     24.0  # [mag] where the band's lower edge ends if its flux goes to zero: below anything a survey of single exposures sees
 )
-
-
-class Drawable(Protocol):
-    """An object with its points and its Gaussian process, as `features` has them, in nJy and days."""
-
-    @property
-    def object_id(self) -> str: ...
-    @property
-    def points(self) -> Sequence[dict[str, Any]]: ...
-    @property
-    def t_ref_mjd(self) -> float | None: ...
-    @property
-    def grid_time(self) -> Sequence[float]: ...
-    @property
-    def grid_mean(self) -> Sequence[float]: ...
-    @property
-    def grid_sd(self) -> Sequence[float]: ...
 
 
 class Measurement(NamedTuple):
@@ -104,7 +89,7 @@ class Curve:
         return min(self.times) - margin, max(self.times) + margin
 
 
-def curve(drawn: Drawable) -> Curve:
+def curve(drawn: Strange | Candidate) -> Curve:
     """The drawable part of a row: known bands and finite numbers only."""
     points = [p for p in drawn.points if p["band"] in BAND_STYLES and _finite(p["mjd"])]
     measurements = tuple(
@@ -218,7 +203,7 @@ def _draw_piece(inside: svg.Element, piece: Sequence[tuple[float, float, float, 
     svg.add(inside, "path", d=svg.path([(x, middle) for x, _, middle, _ in piece]), class_=f"mean band-{band}")
 
 
-def _ribbons(drawn: Drawable) -> Iterator[Ribbon]:
+def _ribbons(drawn: Strange | Candidate) -> Iterator[Ribbon]:
     """The grid holds all times in the first band, then all in the next."""
     n = len(drawn.grid_time)
     if drawn.t_ref_mjd is None or n == 0 or len(drawn.grid_mean) != n * len(GRID_BANDS) or len(drawn.grid_sd) != len(drawn.grid_mean):

@@ -103,13 +103,12 @@ def searches_of(mine: Mapping[str, Rows], everything: Mapping[str, Rows], night:
     """One night's. `mine`: query name -> its rows of the night; `everything`: those of all nights asked for, of which maps may reach over several."""
     found = {name: _search(name, mine, model_version) for name in ("habitability", "technosignatures", "interstellar")}
     tracklets = {row["status"]: row["n"] for row in mine["outcomes"] if row["search"] == "tracklets"}
-    matches = [row for row in mine["matches"] if row["model_version"] in (None, model_version)]
     return Searches(
         **found,
         disc=_disc(everything["habitability_map"], everything["rings"], night, model_version),
         tracklets=sum(tracklets.values()),
         known_tracklets=tracklets.get("known", 0),
-        matches=tuple(_match(row) for row in matches),
+        matches=_matches(mine["matches"], model_version),
         n_matches=max((row["n_all"] for row in mine["matches"]), default=0),
     )
 
@@ -159,6 +158,13 @@ def _disc(cells: Rows, rings: Rows, night: dt.date, model_version: str | None) -
     return Disc(first, last, expected, tuple(sorted(made, key=lambda ring: ring.radius)))
 
 
-def _match(row: dict[str, Any]) -> Match:
-    kept = {name: row[name] for name in ("object_id", "catalogue", "name", "type", "separation_arcsec", "status", "p_class")}
-    return Match(**kept, class_name=row["class"])
+def _matches(rows: Rows, model_version: str | None) -> tuple[Match, ...]:
+    """Each match once, in order, with the class that the night's model gives the object, if it does."""
+    found: dict[tuple[str, str, str], Match] = {}
+    for row in rows:
+        key = row["object_id"], row["catalogue"], row["name"]
+        if row["model_version"] == model_version:
+            found[key] = Match(*key, row["type"], row["separation_arcsec"], row["status"], row["class"], row["p_class"])
+        else:
+            found.setdefault(key, Match(*key, row["type"], row["separation_arcsec"], row["status"], None, None))
+    return tuple(found.values())
