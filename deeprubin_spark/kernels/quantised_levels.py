@@ -40,13 +40,15 @@ def _levels_bic(x: FloatArray, variance: FloatArray, least: int) -> tuple[float,
         w[i + 1], wx[i + 1], wxx[i + 1] = w[i] + weight, wx[i] + weight * x[i], wxx[i] + weight * x[i] * x[i]
         logs += math.log(variance[i])
     cost, before = np.full((MOST_LEVELS, n + 1), np.inf), np.zeros((MOST_LEVELS, n + 1), np.int64)
+    one = np.empty(n + 1)  # chi-squared of a level that ends at i, by where it begins
     for i in range(least, n + 1):
-        cost[0, i] = wxx[i] - wx[i] * wx[i] / w[i]
-    for k in range(1, MOST_LEVELS):
-        for i in range((k + 1) * least, n + 1):
+        for j in range(i - least + 1):
+            mean = wx[i] - wx[j]
+            one[j] = wxx[i] - wxx[j] - mean * mean / (w[i] - w[j])
+        cost[0, i] = one[0]
+        for k in range(1, MOST_LEVELS if i == n else MOST_LEVELS - 1):  # nothing follows the last level: it ends at n
             for j in range(k * least, i - least + 1):
-                mean = wx[i] - wx[j]
-                total = cost[k - 1, j] + wxx[i] - wxx[j] - mean * mean / (w[i] - w[j])
+                total = cost[k - 1, j] + one[j]
                 if total < cost[k, i]:
                     cost[k, i], before[k, i] = total, j
     best, levels = np.inf, 0

@@ -61,17 +61,17 @@ def deviation(mjd: ArrayLike, crossing_mjd: ArrayLike, crossing_err: ArrayLike, 
     return np.asarray((np.asarray(mjd, np.float64) - np.asarray(crossing_mjd, np.float64)) / spread, np.float64)
 
 
-def chance_of_coincidence(mjd: ArrayLike, expected_mjd: ArrayLike, first_mjd: float, last_mjd: float) -> FloatArray:
+def chance_of_coincidence(mjd: ArrayLike, expected_mjd: ArrayLike, first_mjd: ArrayLike, last_mjd: ArrayLike) -> FloatArray:
     """Probability [1] that a time drawn uniformly from the survey's span would lie as near to the expected one as `mjd` does.
 
     p = |[t_x - D, t_x + D] within [first, last]| / (last - first),   D = |mjd - t_x|
 
-    Times drawn at random give p uniform in (0, 1], wherever t_x is: this is the exact null of scrambled times. mjd, expected_mjd : [d], broadcast
-    together. ValueError where the span is empty.
+    Times drawn at random give p uniform in (0, 1], wherever t_x is: this is the exact null of scrambled times. All [d], broadcast together.
+    ValueError where a span is empty.
     """
-    if not last_mjd > first_mjd:
+    expected, first_mjd, last_mjd = (np.asarray(x, np.float64) for x in (expected_mjd, first_mjd, last_mjd))
+    if not (last_mjd > first_mjd).all():
         raise ValueError(f"survey's span: last_mjd after first_mjd expected, found {first_mjd} to {last_mjd}")
-    expected = np.asarray(expected_mjd, np.float64)
     reach = np.abs(np.asarray(mjd, np.float64) - expected)
     within = np.minimum(expected + reach, last_mjd) - np.maximum(expected - reach, first_mjd)
     return np.asarray(np.clip(within / (last_mjd - first_mjd), 0.0, 1.0), np.float64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from deeprubin_spark.bands import BAND_NAMES
@@ -146,11 +147,23 @@ def strongest(curves: LightCurves) -> FloatArray:
 
 def exchanged(nights: Nights, key: NDArray[np.uint64]) -> Nights:
     """The same nights with their levels in random order, each star's own; a star has the same order whoever stands beside it."""
-    counts = np.diff(nights.offsets)
-    owner = np.repeat(np.arange(len(counts)), counts)
-    place = np.arange(len(owner)) - nights.offsets[owner]
-    order = np.lexsort((counter_random.keys(key[owner], _ORDER, place), owner)) if len(owner) else owner
+    order = np.arange(len(nights.mjd))
+    _shuffle(nights.offsets, counter_random.keys(key, _ORDER), order)
     return replace(nights, lowest=nights.lowest[order], highest=nights.highest[order])
+
+
+@njit(cache=True, nogil=True)
+def _shuffle(offsets: IntArray, seed: NDArray[np.uint64], order: IntArray) -> None:
+    """Fisher and Yates's shuffle of order[offsets[b] : offsets[b + 1]], with numbers of splitmix64 (see `counter_random`)."""
+    for b in range(len(offsets) - 1):
+        state = seed[b]
+        for i in range(offsets[b + 1] - 1, offsets[b], -1):
+            state += np.uint64(0x9E3779B97F4A7C15)
+            word = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            word ^= word >> np.uint64(31)
+            j = offsets[b] + np.int64(word % np.uint64(i - offsets[b] + 1))
+            order[i], order[j] = order[j], order[i]
 
 
 def coincidences(event_mjd: FloatArray, stars: Stars, events: Events) -> Coincidences:
@@ -162,16 +175,20 @@ def coincidences(event_mjd: FloatArray, stars: Stars, events: Events) -> Coincid
     p, *numbers = (np.full(n_stars, np.nan) for _ in range(4))
     found = Coincidences(p, np.full(n_stars, -1), *numbers)
     first, last = stars.looked[stars.looked_offsets[:-1]], stars.looked[stars.looked_offsets[1:] - 1]
-    for b in np.flatnonzero(np.isfinite(event_mjd + stars.distance + stars.distance_err) & (last > first)).tolist():  # few have a distance
-        h = half_angle_squared_sine(stars.ra[b], stars.dec[b], events.ra, events.dec)
-        crossing = seti_ellipsoid.crossings(stars.distance[b], stars.distance_err[b], events.distance, events.distance_err, h)
-        at = events.mjd + crossing.delay
-        z = seti_ellipsoid.deviation(event_mjd[b], at, crossing.delay_err, TOLERANCE)
-        chance = seti_ellipsoid.chance_of_coincidence(event_mjd[b], at, float(first[b]), float(last[b]))
-        chance = np.where(np.abs(z) <= MOST_DEVIATION, chance, 1.0)
-        best = int(np.lexsort((np.abs(z), chance))[0])
-        found.p[b] = after_look_elsewhere(chance[None, :])[0][0]
-        found.event[b], found.crossing_mjd[b], found.crossing_err[b], found.z[b] = best, at[best], crossing.delay_err[best], z[best]
+    rows = np.flatnonzero(np.isfinite(event_mjd + stars.distance + stars.distance_err) & (last > first))
+    mjd, ra, dec, d, d_err, first, last = (
+        of_all[rows, None] for of_all in (event_mjd, stars.ra, stars.dec, stars.distance, stars.distance_err, first, last)
+    )
+    h = half_angle_squared_sine(ra, dec, events.ra, events.dec)
+    crossing = seti_ellipsoid.crossings(d, d_err, events.distance, events.distance_err, h)
+    at = events.mjd + crossing.delay
+    z = seti_ellipsoid.deviation(mjd, at, crossing.delay_err, TOLERANCE)
+    chance = np.where(np.abs(z) <= MOST_DEVIATION, seti_ellipsoid.chance_of_coincidence(mjd, at, first, last), 1.0)
+    best = np.lexsort((np.abs(z), chance))[:, :1]  # of equal chances the nearest
+    found.p[rows] = after_look_elsewhere(chance)[0]
+    found.event[rows] = best[:, 0]
+    of_best = (np.take_along_axis(values, best, axis=1)[:, 0] for values in (at, crossing.delay_err, z))
+    found.crossing_mjd[rows], found.crossing_err[rows], found.z[rows] = of_best
     return found
 
 

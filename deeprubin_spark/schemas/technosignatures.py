@@ -1,8 +1,9 @@
 """Stars that a test for technosignatures finds odd: candidates only, each with what explains it first and what would refute it."""
 
+from deeprubin_spark.kernels.star_tests import CHANCES
 from deeprubin_spark.schemas.contract import Column, Table
 
-TESTS = ("ellipsoid", "transit_zone", "dip", "achromatic", "levels", "intervals", "vanish")
+TESTS = (*CHANCES, "vanish")
 
 
 def _chance(name: str, doc: str) -> Column:

@@ -25,6 +25,7 @@ from deeprubin_spark.kernels.measurements import DETECTION, MODEL_RECORD
 from deeprubin_spark.kernels.vanishing import LEAST_STAR_SCORE
 from deeprubin_spark.schemas import TECHNOSIGNATURE_CANDIDATES
 from deeprubin_spark.schemas.contract import Column, Table
+from deeprubin_spark.schemas.technosignatures import TESTS
 from deeprubin_spark.searches import catalogues, natural_explanations
 from deeprubin_spark.searches.star_catalogue import matches
 from deeprubin_spark.settings import ScoringSettings
@@ -78,7 +79,7 @@ def candidates(stars: DataFrame, features: DataFrame, scores: DataFrame, scoring
         _gates(scoring).alias("gates"),
         F.xxhash64("object_id").alias("key"),
     )
-    found = told.join(stars, list(_KEYS)).mapInArrow(_pass(), _FOUND.spark_schema())
+    found = told.join(stars, list(_KEYS)).mapInArrow(star_pass(), _FOUND.spark_schema())
     classes = scores.where("status = 'scored'").groupBy(*_KEYS)
     newest = classes.agg(F.max_by(F.struct("class", "p_class"), "model_version").alias("newest"))
     rated = found.transform(with_false_alarms).drop("class", "p_class").join(newest, list(_KEYS), "left")
@@ -118,7 +119,8 @@ def _gates(scoring: ScoringSettings) -> SparkColumn:
     return F.concat_ws(",", F.when(bogus, F.lit("bogus")), F.when(asteroid, F.lit("known_asteroid")))
 
 
-def _pass() -> Callable[[Batches], Batches]:
+def star_pass() -> Callable[[Batches], Batches]:
+    """The pass: `candidates`' rows of features and stars to `_FOUND` rows; a `mapInArrow` function."""
     rows = catalogues.table("events.csv")
     events = star_tests.Events(*(rows[name].to_numpy(np.float64) for name in ("ra", "dec", "mjd", "distance_pc", "distance_err_pc")))
     names = tuple(rows["name"])
@@ -184,7 +186,7 @@ def _odd(batch: pa.RecordBatch, found: star_tests.Tested, names: tuple[str, ...]
     made |= {name: pa.array(values[at].astype(np.int32)) for name, values in counts.items()}
     texts = {"ellipsoid_event": (names, found.ellipsoid.event), "interval_series": (SERIES_NAMES, found.series)}
     made |= {name: _texts(words, places[at]) for name, (words, places) in texts.items()}
-    made |= {"kind": _all_of(_STAR, len(at)), "best_test": _texts((*star_tests.CHANCES, "vanish"), best), "is_gone": pa.array(gone[at])}
+    made |= {"kind": _all_of(_STAR, len(at)), "best_test": _texts(TESTS, best), "is_gone": pa.array(gone[at])}
     return made, len(at)
 
 
@@ -208,7 +210,7 @@ def _numbers(found: star_tests.Tested) -> dict[str, FloatArray]:
 def _copies(batch: pa.RecordBatch, found: star_tests.Tested, is_gated: NDArray[np.bool_]) -> Iterable[tuple[dict[str, pa.Array], int]]:
     """For each test the copies that it finds odd."""
     chances = [*found.p_exchanged.T, np.where(found.gone.is_gone, 0.0, np.nan)]
-    for name, p in zip((*star_tests.CHANCES, "vanish"), chances, strict=True):
+    for name, p in zip(TESTS, chances, strict=True):
         at = np.flatnonzero((p <= P_REPORTED) & ~is_gated)
         told = {key: batch.column(key).take(pa.array(at)) for key in ("survey", "night")}
         odd = pa.nulls(len(at), pa.float64()) if name == "vanish" else pa.array(p[at])

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
-from tests.perf import decoding, features, gaussian_process, history, models, parametric, period
+from tests.perf import decoding, features, gaussian_process, history, models, parametric, period, searches
 from tests.perf.rows import Measured, Row
 from tests.perf.workplace import Workplace
 
@@ -36,6 +36,7 @@ STAGES: dict[str, tuple[Row, ...]] = {
     "parametric models": parametric.ROWS,
     "period": period.ROWS,
     "network and forest": models.ROWS,
+    "searches": searches.ROWS,
 }
 ROWS: tuple[Row, ...] = tuple(row for rows in STAGES.values() for row in rows)
 _HEADER = f"{'row':24}{'core-us':>10}{'bar':>8}{'before':>10}{'peer':>12}{'ratio':>9}{'bar':>7}  accuracy"
