@@ -4,7 +4,8 @@
     spark-submit jobs/search_habitability.py --nights 2018-11-01:2018-11-30
 
 Reads scores and features; replaces the nights' slices of habitability_event, and what is said of all of them together, under the last one's date:
-habitability_healpix, _rate and _ring; also habitability_nearby, which depends on bundled catalogues alone. Events are candidates by their light curve.
+habitability_healpix, _rate and _ring; also habitability_nearby where it is not what the bundled catalogues say, which alone it depends on. Events are
+candidates by their light curve.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     )
     for table, rows in together:
         run.replace_slice(table, rows, nights=run.nights[-1:], survey=run.survey, first_night=run.nights[0].isoformat())
-    run.replace_slice(HABITABILITY_NEARBY, habitability.nearby(run.session), nights=None)
-    run.counts.update(
-        {"objects": scores.count(), "events": events.count(), "with_host": events.where("host_probability IS NOT NULL").count()}
-    )
+    if not habitability.is_nearby(run.read(HABITABILITY_NEARBY)):
+        run.replace_slice(HABITABILITY_NEARBY, habitability.nearby(run.session), nights=None)
+    counted = events.agg(F.count("*").alias("events"), F.count("host_probability").alias("with_host")).collect()[0]  # one row: bounded
+    run.counts.update({"objects": scores.count(), **counted.asDict()})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

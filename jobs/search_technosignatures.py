@@ -16,6 +16,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from deeprubin_spark import cli
@@ -32,7 +33,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     if arguments.stars:
         brought = star_catalogue.gaia_extract(run.session, arguments.stars)
         catalogue = catalogue.unionByName(star_catalogue.of_gaia(brought, run.nights[-1]))
-    stars = technosignatures.stars_of(run.read(LIGHTCURVE_SEGMENTS, survey=run.survey, nights=run.nights), catalogue)
+    segments = run.read(LIGHTCURVE_SEGMENTS, survey=run.survey, nights=run.nights)
+    stars = technosignatures.stars_of(segments, catalogue).persist(StorageLevel.DISK_ONLY)  # counted first, then tested
     features = run.read(rule.table, survey=run.survey, nights=run.nights).where(F.col("feature_set") == rule.feature_set.name)
     counts = {"objects": features.count(), "stars": stars.count()}
     if arguments.dry_run:
@@ -44,23 +46,28 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     scores = run.read(SCORES, survey=run.survey, nights=run.nights)
     made = technosignatures.candidates(stars, features, scores, run.settings.scoring)
     run.replace_slice(TECHNOSIGNATURE_CANDIDATES, made, nights=run.nights, survey=run.survey)
+    stars.unpersist()
     written = run.warehouse.read(TECHNOSIGNATURE_CANDIDATES, survey=run.survey, nights=run.nights)
     by_status = {row["status"]: row["count"] for row in written.groupBy("status").count().collect()}  # three rows: bounded
     names = {"candidate": "candidates", "set_aside": "set_aside", "gated": "gated"}
     run.counts.update(counts | {name: by_status.get(status, 0) for status, name in names.items()})
 
 
-def add_flags(made: argparse.ArgumentParser) -> None:
-    """Nights, and a star catalogue."""
-    cli.add_nights(made)
+def add_stars(made: argparse.ArgumentParser) -> None:
+    """The flag of a star catalogue."""
     made.add_argument(
         "--stars", default="", metavar="PATH", help="stars with parallaxes, as the Gaia archive gives them: .csv, .csv.gz or Parquet"
     )
 
 
+def _add_flags(made: argparse.ArgumentParser) -> None:
+    cli.add_nights(made)
+    add_stars(made)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of this job."""
-    return cli.job(__doc__, "search_technosignatures", run, argv, add_flags)
+    return cli.job(__doc__, "search_technosignatures", run, argv, _add_flags)
 
 
 if __name__ == "__main__":

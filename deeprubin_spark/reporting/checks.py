@@ -49,11 +49,9 @@ def _steps(facts: NightFacts) -> Iterator[Check]:
     if missing:
         yield Check("Every step was run", "open", "no good run yet of " + ", ".join(missing), "steps")
         return
-    stale = [
-        late.job
-        for early, late in zip(facts.steps, facts.steps[1:], strict=False)
-        if late.started_at < early.finished_at and late.run_id != early.run_id
-    ]
+    steps = [step for step in facts.steps if step.job in STEP_ORDER]
+    chain = [*zip(steps, steps[1:], strict=False), *((steps[-1], search) for search in facts.steps if search.job not in STEP_ORDER)]
+    stale = [late.job for early, late in chain if late.started_at < early.finished_at and late.run_id != early.run_id]
     detail = f"older than what they read: {', '.join(stale)}; run them again" if stale else " → ".join(step.job for step in facts.steps)
     yield Check("Every step was run, each after the one it reads", "open" if stale else "passed", detail, "steps")
 

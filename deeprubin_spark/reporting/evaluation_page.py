@@ -9,8 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from deeprubin_spark import __version__
-from deeprubin_spark.reporting.evaluation_plots import SERIES_STYLES, SHARE, Axis, Estimate, Series, chart, diagonal_chart
-from deeprubin_spark.reporting.page import environment, template
+from deeprubin_spark.reporting.evaluation_plots import SHARE, Axis, Estimate, Series, chart, diagonal_chart
+from deeprubin_spark.reporting.page import environment, series_css, template
 
 NAME = "evaluation.html"
 HEADLINE = {
@@ -44,7 +44,7 @@ def page(metrics: Told) -> str:
         .render(
             told=metrics,
             css=Markup(template("night.css") + template("evaluation.css")),
-            series_css=Markup("\n".join(f".series-{i + 1} {{ --band: {colour}; }}" for i, (colour, _) in enumerate(SERIES_STYLES))),
+            series_css=Markup(series_css()),
             headline=HEADLINE,
             leaks=LEAKS,
             early=early_chart(metrics["early"]),

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from deeprubin_spark.reporting.search_facts import Searches
 from deeprubin_spark.schemas.features import GRID_COLUMNS
 from deeprubin_spark.schemas.packed_points import model_point_rows
 
-# The steps of a night in the order in which they run. Other jobs of `runs` (report_night, nightly) are no part of the page.
+# The steps of a night in the order in which they run; it is finished without searches. Other jobs of `runs` (report_night, nightly) are no part of the page.
 STEP_ORDER: tuple[str, ...] = ("ingest_archive", "build_lightcurves", "extract_features", "score_night")
+SEARCH_ORDER: tuple[str, ...] = ("search_habitability", "search_technosignatures", "match_catalogues", "search_interstellar")
 
 
 # A map of a table has no order of its own: totals first, then what became of them. Other counts follow by name.
@@ -134,6 +136,7 @@ class NightFacts:
     past: tuple[PastNight, ...] = ()  # latest first
     strange: tuple[Strange, ...] = ()
     labelled: tuple[Labelled, ...] = ()
+    searches: Searches = field(default_factory=Searches)
 
     def step(self, job: str) -> StepRun | None:
         """The latest run of `job` that ended well."""
@@ -172,8 +175,9 @@ class NightFacts:
 
 def steps_of(rows: Sequence[dict[str, Any]]) -> tuple[tuple[StepRun, ...], tuple[StepRun, ...]]:
     """Runs of one night, as `STEPS` returns them: (latest good run of each step, failures since)."""
-    runs = [StepRun(job=row["job"], status=row["status"], **_filled(row["latest"])) for row in rows if row["job"] in STEP_ORDER]
-    runs.sort(key=lambda run: (STEP_ORDER.index(run.job), run.finished_at))
+    order = (*STEP_ORDER, *SEARCH_ORDER)
+    runs = [StepRun(job=row["job"], status=row["status"], **_filled(row["latest"])) for row in rows if row["job"] in order]
+    runs.sort(key=lambda run: (order.index(run.job), run.finished_at))
     done = {run.job: run for run in runs if run.status == "done"}
     failures = [run for run in runs if run.status != "done" and (run.job not in done or done[run.job].finished_at < run.finished_at)]
     return tuple(done.values()), tuple(failures)

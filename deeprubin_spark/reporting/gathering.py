@@ -16,6 +16,8 @@ from deeprubin_spark.reporting.facts import (
     steps_of,
     strange_of,
 )
+from deeprubin_spark.reporting.query import Parameter
+from deeprubin_spark.reporting.search_facts import searches_of
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas.features import FEATURE_SET
 
@@ -26,7 +28,7 @@ _NIGHTS_AT_ONCE = 32  # bounds what the driver holds: the answers about this man
 Rows = dict[str, list[dict[str, Any]]]
 
 
-def parameters(run: Run, first: dt.date, last: dt.date) -> dict[str, q.Parameter]:
+def parameters(run: Run, first: dt.date, last: dt.date) -> dict[str, Parameter]:
     """Values of every parameter that a query may ask for."""
     return {
         "survey": run.survey,
@@ -75,6 +77,7 @@ def night_facts(survey: str, night: dt.date, rows: Rows) -> NightFacts:
         past=past_of(rows[q.CLASSES.name], rows[q.QUARANTINED.name], night, model, _PAST_NIGHTS),
         strange=strange_of(mine[q.STRANGE.name], model),
         labelled=labelled_of(mine[q.LABELLED.name], model),
+        searches=searches_of(mine, rows, night, model),
     )
 
 

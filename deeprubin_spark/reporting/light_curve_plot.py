@@ -18,6 +18,7 @@ from deeprubin_spark.kernels.photometry import ab_magnitude
 from deeprubin_spark.reporting import svg
 from deeprubin_spark.reporting.band_style import BAND_STYLES, STYLED_BANDS
 from deeprubin_spark.reporting.facts import Strange
+from deeprubin_spark.reporting.search_facts import Candidate
 from deeprubin_spark.schemas.features import GRID_BANDS
 
 WIDTH = 420.0
@@ -88,9 +89,9 @@ class Curve:
         return min(self.times) - margin, max(self.times) + margin
 
 
-def curve(strange: Strange) -> Curve:
+def curve(drawn: Strange | Candidate) -> Curve:
     """The drawable part of a row: known bands and finite numbers only."""
-    points = [p for p in strange.points if p["band"] in BAND_STYLES and _finite(p["mjd"])]
+    points = [p for p in drawn.points if p["band"] in BAND_STYLES and _finite(p["mjd"])]
     measurements = tuple(
         Measurement(p["mjd"], p["band"], p["flux_njy"], p["flux_err_njy"] if _finite(p["flux_err_njy"]) else 0.0)
         for p in points
@@ -101,7 +102,7 @@ def curve(strange: Strange) -> Curve:
         for p in points
         if p["kind"] == "limit" and _finite(p["limit_njy"]) and p["limit_njy"] > 0.0
     )
-    return Curve(strange.object_id, measurements, limits, tuple(_ribbons(strange)))
+    return Curve(drawn.object_id, measurements, limits, tuple(_ribbons(drawn)))
 
 
 def plot(shown: Curve, name: str) -> Markup:
@@ -202,22 +203,17 @@ def _draw_piece(inside: svg.Element, piece: Sequence[tuple[float, float, float, 
     svg.add(inside, "path", d=svg.path([(x, middle) for x, _, middle, _ in piece]), class_=f"mean band-{band}")
 
 
-def _ribbons(strange: Strange) -> Iterator[Ribbon]:
+def _ribbons(drawn: Strange | Candidate) -> Iterator[Ribbon]:
     """The grid holds all times in the first band, then all in the next."""
-    n = len(strange.grid_time)
-    if (
-        strange.t_ref_mjd is None
-        or n == 0
-        or len(strange.grid_mean) != n * len(GRID_BANDS)
-        or len(strange.grid_sd) != len(strange.grid_mean)
-    ):
+    n = len(drawn.grid_time)
+    if drawn.t_ref_mjd is None or n == 0 or len(drawn.grid_mean) != n * len(GRID_BANDS) or len(drawn.grid_sd) != len(drawn.grid_mean):
         return
-    mjd = [strange.t_ref_mjd + t for t in strange.grid_time]
-    seen = {p["band"] for p in strange.points if p["kind"] == "detection"}
+    mjd = [drawn.t_ref_mjd + t for t in drawn.grid_time]
+    seen = {p["band"] for p in drawn.points if p["kind"] == "detection"}
     for position, band in enumerate(GRID_BANDS):
         if band in seen:
             here = slice(position * n, (position + 1) * n)
-            yield Ribbon(band, mjd, strange.grid_mean[here], strange.grid_sd[here])
+            yield Ribbon(band, mjd, drawn.grid_mean[here], drawn.grid_sd[here])
 
 
 def _description(shown: Curve) -> str:

@@ -14,6 +14,7 @@ from deeprubin_spark.reporting.band_style import BAND_STYLES, STYLED_BANDS
 
 _SKY_ORDER = 4
 _SHADES = 5
+_LEAST_EXPECTED = 0.01  # supernovae in a cell that is filled
 _SKY_WIDTH, _SKY_HEIGHT = 460.0, 262.0
 _WIDTH, _HEIGHT = 460.0, 262.0
 _EDGE = 1e-3  # [deg] keeps a cell that touches the map's edge on its own side of it
@@ -21,8 +22,22 @@ _EDGE = 1e-3  # [deg] keeps a cell that touches the map's edge on its own side o
 
 def sky_map(cells: Mapping[int, int]) -> Markup:
     """Objects for each HEALPix cell (nested, order 4) on an Aitoff map, right ascension growing to the left, 0h in the middle."""
-    objects = sum(cells.values())
-    root = svg.drawing(_SKY_WIDTH, _SKY_HEIGHT, f"Map of the sky: {objects:,} objects in {len(cells):,} cells of 13.4 square degrees")
+    told = {cell: f"{count:,} objects" for cell, count in cells.items()}
+    return _map(cells, told, f"Map of the sky: {sum(cells.values()):,} objects in {len(cells):,} cells of 13.4 square degrees")
+
+
+def supernova_map(cells: Mapping[int, float]) -> Markup:
+    """Expected number of supernovae for each cell, on the same map; one below 0.01 is drawn as an outline."""
+    shown = {cell: expected if expected >= _LEAST_EXPECTED else 0.0 for cell, expected in cells.items()}
+    told = {cell: f"{expected:.2f} supernovae expected" for cell, expected in cells.items()}
+    return _map(
+        shown, told, f"Map of the sky: {sum(cells.values()):.2f} supernovae expected in {len(cells):,} cells of 13.4 square degrees"
+    )
+
+
+def _map(cells: Mapping[int, float], told: Mapping[int, str], description: str) -> Markup:
+    """Values for each cell as shades, logarithmic, 0 as an outline; `told`: what each cell says when pointed at."""
+    root = svg.drawing(_SKY_WIDTH, _SKY_HEIGHT, description)
     svg.add(
         root,
         "path",
@@ -37,10 +52,10 @@ def sky_map(cells: Mapping[int, int]) -> Markup:
     for meridian in range(-120, 121, 60):
         svg.add(root, "path", d=_line([(float(meridian), float(dec)) for dec in range(-90, 91, 6)]), class_="grid")
     most = max(cells.values(), default=0)
-    for cell, count in sorted(cells.items()):
-        shade = 1 + min(_SHADES - 1, int(_SHADES * math.log1p(count) / math.log1p(most) - 1e-9))
+    for cell, value in sorted(cells.items()):
+        shade = 1 + min(_SHADES - 1, int(_SHADES * math.log1p(value) / math.log1p(most) - 1e-9)) if value else 0
         drawn = svg.add(root, "path", d=_line(_outline(cell)) + "Z", class_=f"cell shade-{shade}")
-        svg.add(drawn, "title", f"{count:,} objects")
+        svg.add(drawn, "title", told[cell])
     for hours in (20, 16, 12, 8, 4, 0):
         ra = hours * 15.0 if hours <= 12 else hours * 15.0 - 360.0
         x, y = _on_map(min(ra, 179.0), 0.0)

@@ -15,14 +15,19 @@ from deeprubin_spark import __version__
 from deeprubin_spark.errors import ConfigError
 from deeprubin_spark.reporting import checks, costs
 from deeprubin_spark.reporting.band_style import BAND_STYLES, STYLED_BANDS
-from deeprubin_spark.reporting.facts import NightFacts, Strange
+from deeprubin_spark.reporting.evaluation_plots import SERIES_STYLES
+from deeprubin_spark.reporting.facts import SEARCH_ORDER, NightFacts, Strange
 from deeprubin_spark.reporting.light_curve_plot import Curve, curve, plot
-from deeprubin_spark.reporting.night_plots import brightness_histogram, sky_map
-from deeprubin_spark.reporting.queries import QUERIES, Parameter
+from deeprubin_spark.reporting.night_plots import brightness_histogram, sky_map, supernova_map
+from deeprubin_spark.reporting.queries import QUERIES
+from deeprubin_spark.reporting.query import Parameter
+from deeprubin_spark.reporting.search_facts import Candidate, Search
+from deeprubin_spark.reporting.search_plots import disc, track
 from deeprubin_spark.schemas.taxonomy import BRANCHES, CLASSES
 from deeprubin_spark.settings import Settings
 
-_TEMPLATES = ("night.html", "macros.html", "well.html", "seen.html", "strange.html", "cost.html", "night.css", "evaluation.html")
+_SECTIONS = ("well.html", "seen.html", "strange.html", "searches.html", "cost.html")
+_TEMPLATES = ("night.html", "macros.html", *_SECTIONS, "night.css", "evaluation.html")
 
 
 def page(facts: NightFacts, settings: Settings, parameters: dict[str, Parameter]) -> str:
@@ -36,6 +41,7 @@ def page(facts: NightFacts, settings: Settings, parameters: dict[str, Parameter]
             facts=facts,
             css=Markup(template("night.css")),
             band_css=Markup(_band_css()),
+            series_css=Markup(series_css()),
             bands=BAND_STYLES,
             checks=made,
             verdict=checks.verdict(made),
@@ -44,6 +50,7 @@ def page(facts: NightFacts, settings: Settings, parameters: dict[str, Parameter]
             sky=sky_map(facts.cells) if facts.cells else Markup(""),
             brightness=brightness_histogram(facts.brightness),
             cards=[_card(facts, strange) for strange in facts.strange],
+            **_of_searches(facts),
             costs=each,
             total=costs.total(each),
             queries=[(query, query.shown(parameters)) for query in QUERIES],
@@ -82,6 +89,30 @@ def _card(facts: NightFacts, strange: Strange) -> tuple[Strange, Curve, Markup]:
     return strange, shown, plot(shown, f"curve-{facts.night:%Y%m%d}-{strange.rank}")
 
 
+def _of_searches(facts: NightFacts) -> dict[str, object]:
+    """What the section of the searches shows beside the facts."""
+    found = facts.searches
+    return {
+        "searched": [step.job for step in facts.steps if step.job in SEARCH_ORDER],
+        "habitability_cards": _curve_cards("habitability", found.habitability),
+        "technosignature_cards": _curve_cards("technosignatures", found.technosignatures),
+        "interstellar_cards": [_track_card(one) for one in found.interstellar.candidates],
+        "disc": disc(found.disc.rings) if found.disc else Markup(""),
+        "disc_sky": supernova_map(found.disc.cells) if found.disc and found.disc.cells else Markup(""),
+    }
+
+
+def _curve_cards(name: str, search: Search) -> list[tuple[Candidate, Markup, tuple[str, ...]]]:
+    """Each candidate with its light curve and the curve's bands."""
+    curves = [(one, curve(one)) for one in search.candidates]
+    return [(one, plot(shown, f"{name}-curve-{one.rank}"), shown.bands) for one, shown in curves]
+
+
+def _track_card(one: Candidate) -> tuple[Candidate, Markup, tuple[str, ...]]:
+    seen = {observation["band"] for observation in one.observations}
+    return one, track(one.observations, one.object_id), tuple(band for band in STYLED_BANDS if band in seen)
+
+
 def _branches(facts: NightFacts) -> list[tuple[str, int, list[tuple[str, str, int]]]]:
     """(branch, objects, [(class, meaning, objects)]) in the order of the taxonomy; one outside it would be a bug, shown under 'Other'."""
     found = facts.classes
@@ -96,6 +127,11 @@ def _branches(facts: NightFacts) -> list[tuple[str, int, list[tuple[str, str, in
 def _band_css() -> str:
     """One rule a band, so that pictures and legends take their colours from one place."""
     return "\n".join(f".band-{band} {{ --band: {BAND_STYLES[band].colour}; }}" for band in STYLED_BANDS)
+
+
+def series_css() -> str:
+    """One rule a series of an evaluation's pictures."""
+    return "\n".join(f".series-{i + 1} {{ --band: {colour}; }}" for i, (colour, _) in enumerate(SERIES_STYLES))
 
 
 def environment() -> Environment:

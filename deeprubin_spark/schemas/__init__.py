@@ -14,6 +14,7 @@ from deeprubin_spark.schemas.habitability import (
 from deeprubin_spark.schemas.hosts import HOSTS
 from deeprubin_spark.schemas.labels import LABELS
 from deeprubin_spark.schemas.lightcurves import LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, LIGHTCURVES
+from deeprubin_spark.schemas.matches import CATALOGUE_MATCHES
 from deeprubin_spark.schemas.models import MODELS
 from deeprubin_spark.schemas.moving import INTERSTELLAR_CANDIDATES, TRACKLETS
 from deeprubin_spark.schemas.quarantine import QUARANTINE
@@ -45,6 +46,7 @@ TABLES: tuple[Table, ...] = (
     TRACKLETS,
     INTERSTELLAR_CANDIDATES,
     TECHNOSIGNATURE_CANDIDATES,
+    CATALOGUE_MATCHES,
     RUNS,
 )
 
@@ -52,6 +54,7 @@ __all__ = [
     "ALERTS_ZTF",
     "ANOMALIES",
     "ANOMALY_RANKS",
+    "CATALOGUE_MATCHES",
     "CUTOUTS",
     "FEATURES",
     "FEATURES_LSST",

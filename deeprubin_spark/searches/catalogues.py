@@ -1,4 +1,4 @@
-"""The bundled catalogues: galaxies near us, stars with planets, explosions and how near they are lethal. Read once a process."""
+"""The bundled catalogues: galaxies near us, stars with planets, strange objects, explosions and how near they are lethal. Read once a process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib import resources
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -70,6 +71,12 @@ def coincidences() -> Coincidences:
     """`galaxy_coincidences.csv`."""
     rows = table("galaxy_coincidences.csv")
     return Coincidences(rows["q"].to_numpy(np.float64), rows["share"].to_numpy(np.float64))
+
+
+@functools.cache
+def strange_objects() -> pa.Table:
+    """`strange_objects.parquet`: catalogue, name, ra, dec [deg], type."""
+    return pq.read_table(io.BytesIO(_bytes("strange_objects.parquet")))
 
 
 def table(name: str) -> pd.DataFrame:

@@ -104,6 +104,13 @@ def nearby(session: SparkSession) -> DataFrame:
     return HABITABILITY_NEARBY.select(session.createDataFrame(nearest_hazards(), HABITABILITY_NEARBY.spark_schema()))
 
 
+def is_nearby(written: DataFrame) -> bool:
+    """Whether `habitability_nearby` rows are those that the bundled catalogues make."""
+    wanted = nearest_hazards().sort_values("star", ignore_index=True)
+    found = written.toPandas().sort_values("star", ignore_index=True)  # a row a star of the bundled catalogue: bounded
+    return bool(wanted.equals(found.astype(wanted.dtypes)))
+
+
 def nearest_hazards() -> pd.DataFrame:
     """Each known star with planets and the progenitor with the smallest margin: the columns of `habitability_nearby`."""
     known, stars, progenitors = catalogues.kinds(), catalogues.table("planet_hosts.csv"), catalogues.table("progenitors.csv")

@@ -11,11 +11,31 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from deeprubin_spark.schemas import ALERTS_ZTF, ANOMALIES, FEATURES, LIGHTCURVE_SEGMENTS, QUARANTINE, SCORES
+from deeprubin_spark.schemas import (
+    ALERTS_ZTF,
+    ANOMALIES,
+    CATALOGUE_MATCHES,
+    FEATURES,
+    HABITABILITY_EVENT,
+    HABITABILITY_HEALPIX,
+    HABITABILITY_RATE,
+    HABITABILITY_RING,
+    INTERSTELLAR_CANDIDATES,
+    LIGHTCURVE_SEGMENTS,
+    QUARANTINE,
+    SCORES,
+    TECHNOSIGNATURE_CANDIDATES,
+    TRACKLETS,
+)
+from deeprubin_spark.schemas.contract import Table
 from deeprubin_spark.tables import Warehouse
 from tests.conftest import SMALL_SESSION, places
 
 OF_THE_NIGHT = (ALERTS_ZTF, QUARANTINE, LIGHTCURVE_SEGMENTS, FEATURES, SCORES, ANOMALIES)
+OF_THE_SEARCHES = (
+    *(HABITABILITY_EVENT, HABITABILITY_HEALPIX, HABITABILITY_RATE, HABITABILITY_RING),
+    *(TECHNOSIGNATURE_CANDIDATES, CATALOGUE_MATCHES, TRACKLETS, INTERSTELLAR_CANDIDATES),
+)
 
 SMALL_NIGHTS = "2019-06-19:2020-02-02"  # of the archive that conftest.py makes
 
@@ -43,10 +63,10 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("DEEPRUBIN_") or name == "DEEPRUBIN_JARS"}
 
 
-def content(warehouse: Warehouse) -> dict[str, tuple[int, str]]:
-    """For each table of the night: how many rows, and a hash of all of them whatever their order."""
+def content(warehouse: Warehouse, tables: tuple[Table, ...] = OF_THE_NIGHT) -> dict[str, tuple[int, str]]:
+    """For each of the tables: how many rows, and a hash of all of them whatever their order."""
     found = {}
-    for table in OF_THE_NIGHT:
+    for table in tables:
         rows = warehouse.read(table).select(F.to_json(F.struct(*table.names), {"ignoreNullFields": "false"}).alias("row"))
         texts = sorted(row["row"] for row in rows.collect())
         found[table.name] = (len(texts), hashlib.sha256("\n".join(texts).encode()).hexdigest())

@@ -12,7 +12,20 @@ from pyspark.sql import functions as F
 
 from deeprubin_spark.preprocessing.light_curves import light_curves
 from deeprubin_spark.prompt import open_tables
-from deeprubin_spark.schemas import ALERTS_ZTF, ANOMALIES, FEATURES, LABELS, LIGHTCURVE_BASE, LIGHTCURVE_SEGMENTS, QUARANTINE, RUNS, SCORES
+from deeprubin_spark.reporting.facts import SEARCH_ORDER
+from deeprubin_spark.schemas import (
+    ALERTS_ZTF,
+    ANOMALIES,
+    CATALOGUE_MATCHES,
+    FEATURES,
+    HABITABILITY_NEARBY,
+    LABELS,
+    LIGHTCURVE_BASE,
+    LIGHTCURVE_SEGMENTS,
+    QUARANTINE,
+    RUNS,
+    SCORES,
+)
 from deeprubin_spark.schemas.packed_points import model_point_rows
 from deeprubin_spark.schemas.taxonomy import CLASSES
 from deeprubin_spark.tables import Warehouse
@@ -135,10 +148,25 @@ def test_features_of_a_night_see_no_later_point(warehouse):
     assert all(mjd < (night - dt.date(1858, 11, 17)).days + 1 for night, mjd in latest)
 
 
+def test_a_tidal_disruption_and_a_blazar_are_found_at_their_places(warehouse):
+    found = {(row["object_id"], row["catalogue"], row["name"]) for row in warehouse.read(CATALOGUE_MATCHES).collect()}
+    assert {("ZTF19abzrhgq", "TDE", "AT 2019qiz"), ("ZTF18acbudwf", "3HSP", "3HSPJ004348.7-111607")} <= found
+
+
+def test_every_search_ran_over_the_night_and_the_page_tells_of_it(warehouse, place):
+    done = {row["job"] for row in warehouse.read(RUNS).where("status = 'done' AND parent_run_id IS NOT NULL").collect()}
+    assert set(SEARCH_ORDER) <= done
+    assert warehouse.read(HABITABILITY_NEARBY).count() > 3_000
+    page = (place / "reports" / "ztf_2018-11-29.html").read_text()
+    assert "3HSPJ004348.7-111607" in page
+    assert "distance from the centre, kpc" in page
+
+
 def test_a_night_run_twice_is_the_same_night(warehouse, place):
-    before, n_runs = nights.content(warehouse), warehouse.read(RUNS).where("job = 'nightly'").count()
+    tables = (*nights.OF_THE_NIGHT, *nights.OF_THE_SEARCHES)
+    before, n_runs = nights.content(warehouse, tables), warehouse.read(RUNS).where("job = 'nightly'").count()
     assert nightly.main([*ALL, *nights.flags(place)]) == 0
-    assert nights.content(warehouse) == before
+    assert nights.content(warehouse, tables) == before
     assert warehouse.read(RUNS).where("job = 'nightly'").count() == n_runs + 1
 
 

@@ -10,6 +10,7 @@ from deeprubin_spark.jobs import report_night
 from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels.measurements import DETECTION, MODEL_RECORD
 from deeprubin_spark.reporting import gathering, queries
+from deeprubin_spark.reporting.facts import SEARCH_ORDER
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import ANOMALIES, FEATURES, LABELS, LIGHTCURVE_SEGMENTS, QUARANTINE, RUNS, SCORES, TABLES
 from deeprubin_spark.schemas.features import FEATURE_SET
@@ -17,6 +18,7 @@ from deeprubin_spark.schemas.lightcurves import POINT
 from deeprubin_spark.tables import Warehouse
 from tests.conftest import places, settings_at
 from tests.contract_rows import frame_of, record_of, row_of
+from tests.searched_rows import searched
 
 NIGHT, BEFORE, NEVER = dt.date(2018, 11, 29), dt.date(2018, 11, 10), dt.date(2018, 11, 12)
 _FIELDS = {c.name: c.fields for table in (FEATURES, ANOMALIES) for c in table.columns}
@@ -158,8 +160,10 @@ def _rows():
                 _run("score_night", 5, status="failed"),
                 _run("score_night", 6, objects=3, scored=1, abstained=2),
                 _run("ingest_archive", 7, nights=(BEFORE,), members=0, kept=0),
+                *(_run(job, 8, objects=3) for job in SEARCH_ORDER),
             ],
         ),
+        *searched(NIGHT, "model-2", likely="ZTF<b>1", star="ZTF2"),
     ]
 
 
@@ -195,7 +199,8 @@ def job(run, directory, tmp_path):
 
 
 def test_the_latest_good_run_of_each_step_counts(facts):
-    assert [step.run_id for step in facts.steps] == ["ingest_archive-2", "build_lightcurves-3", "extract_features-4", "score_night-6"]
+    steps = ["ingest_archive-2", "build_lightcurves-3", "extract_features-4", "score_night-6"]
+    assert [step.run_id for step in facts.steps] == [*steps, *(f"{job}-8" for job in SEARCH_ORDER)]
     assert facts.failures == ()
     assert facts.step("extract_features").n_nights == 2
 
@@ -236,6 +241,49 @@ def test_no_more_anomalies_are_collected_than_are_shown(run, spark):
 
 def test_the_latest_label_of_a_source_is_compared_with_the_class(facts):
     assert [(x.source, x.label, x.class_name, x.objects) for x in facts.labelled] == [("bts", "SNIa", "SNIa", 1)]
+
+
+def test_explosions_are_ranked_by_probability_with_their_light_curves(facts):
+    found = facts.searches.habitability
+    assert [(one.rank, one.object_id) for one in found.candidates] == [(1, "ZTF<b>1"), (2, "weaker")], "and none of another model"
+    assert found.candidates[0].why == (
+        "an explosion with P = 0.65, likeliest SNIa, lethal within 11.0 pc; host NGC 3034 (P = 0.98) at 3.6 Mpc, 2.1 kpc from its centre, M = -18.2 mag"
+    )
+    assert "no host among the galaxies" in found.candidates[1].why
+    assert found.candidates[0].points[0]["mjd"] == 58451.3
+    assert found.n_candidates == 2
+
+
+def test_the_map_is_in_the_cells_of_the_page_and_rings_go_outwards(facts):
+    assert facts.searches.disc.cells == {7: 1.5, 9: 0.25}
+    assert [ring.radius for ring in facts.searches.disc.rings] == [0.5, 1.5]
+
+
+def test_stars_come_by_rank_with_the_numbers_of_their_test(facts):
+    found = facts.searches.technosignatures
+    assert [one.why for one in found.candidates] == [
+        "40 % of its light missing at most, on 2 nights; 244 false alarms in 10,000 stars, a chance of 0.0030 after 3 tests",
+        "at least 90 % of its light gone on 3 nights; 488 false alarms in 10,000 stars",
+    ]
+    assert (found.n_candidates, found.set_aside) == (2, {"period": 1})
+
+
+def test_what_moves_brings_its_track_in_time(facts):
+    found = facts.searches.interstellar
+    assert [one.object_id for one in found.candidates] == ["link", "event"]
+    assert [one["mjd"] for one in found.candidates[0].observations] == [58449.0, 58449.02, 58450.0, 58450.02, 58451.0, 58451.02]
+    assert "P(e > 1) = 0.97 from an arc of 2.10 d: 6 detections on 3 nights, e = 1.40 (1.20 to 1.70), 20 km/s" in found.candidates[0].why
+    assert "3.5 times as long as wide" in found.candidates[1].why
+    assert (found.set_aside, facts.searches.tracklets, facts.searches.known_tracklets) == ({"not_clearly_unbound": 1}, 2, 1)
+
+
+def test_matches_come_nearest_first_with_our_class_beside_them(facts):
+    assert [(m.object_id, m.status, m.class_name) for m in facts.searches.matches] == [
+        ("ZTF2", "match", None),
+        ("one", "ambiguous", None),
+        ("other", "ambiguous", None),
+    ]
+    assert facts.searches.n_matches == 3
 
 
 def test_the_nights_before_are_there_to_compare_with(facts):

@@ -146,9 +146,10 @@ def test_two_nights_of_supernovae(filled):
 def test_a_night_searched_twice_is_the_same_and_leaves_the_window_around_it_alone(filled):
     together = _content(filled, HABITABILITY_RATE, f"first_night = DATE'{BEFORE}'")
     _searched(filled, NIGHT)
-    once = [_content(filled, table) for table in WRITTEN]
+    once, nearby = [_content(filled, table) for table in WRITTEN], filled.version(HABITABILITY_NEARBY)
     _searched(filled, NIGHT)
     assert [_content(filled, table) for table in WRITTEN] == once
+    assert filled.version(HABITABILITY_NEARBY) == nearby, "what depends on no night is not written for every night"
     assert _content(filled, HABITABILITY_RATE, f"first_night = DATE'{BEFORE}'") == together
     assert filled.read(HABITABILITY_RATE).where(f"first_night = DATE'{NIGHT}'").count() == 5
 
@@ -157,6 +158,13 @@ def test_a_night_without_scores_is_empty_tables(warehouse):
     assert _searched(warehouse, NIGHT) == {"objects": 0, "events": 0, "with_host": 0}
     assert warehouse.read(HABITABILITY_HEALPIX).isEmpty() and warehouse.read(HABITABILITY_RATE).isEmpty()
     assert warehouse.read(HABITABILITY_NEARBY).count() > 3_000
+
+
+def test_stars_near_explosions_to_come_are_written_again_where_the_catalogues_say_otherwise(spark):
+    made = habitability.nearby(spark)
+    assert habitability.is_nearby(made.orderBy(F.desc("margin_pc")))
+    assert not habitability.is_nearby(made.limit(10))
+    assert not habitability.is_nearby(made.withColumn("margin_pc", F.when(F.col("star") == "HD 209458", 0.0).otherwise(F.col("margin_pc"))))
 
 
 def test_a_scrambled_sky_is_a_flat_map(spark):

@@ -36,6 +36,7 @@ JOBS = {
         "search_interstellar",
         "study_injections",
         "search_technosignatures",
+        "match_catalogues",
         "study_interstellar",
         "vote",
         "rerank_anomalies",

@@ -7,6 +7,7 @@ import datetime as dt
 import math
 
 from deeprubin_spark.reporting.facts import NightFacts, Outcome, PastNight, StepRun, Strange
+from deeprubin_spark.reporting.search_facts import Candidate, Disc, Match, Ring, Search, Searches
 
 NIGHT = dt.date(2018, 11, 29)
 _START = dt.datetime(2018, 11, 30, 12, tzinfo=dt.timezone.utc)
@@ -15,6 +16,12 @@ _COUNTS = {
     "build_lightcurves": {"alerts": 8, "objects": 7, "detections": 20, "limits": 9},
     "extract_features": {"objects": 7, "ok": 4, "too_few_points": 3},
     "score_night": {"objects": 7, "scored": 4, "abstained": 3},
+}
+_SEARCHED = {
+    "search_habitability": {"objects": 7, "events": 1, "with_host": 1},
+    "search_technosignatures": {"objects": 7, "stars": 2, "candidates": 1},
+    "match_catalogues": {"objects": 7, "matches": 1, "ambiguous": 1},
+    "search_interstellar": {"alerts": 8, "detections": 5, "tracklets": 2, "links": 2, "links_kept": 1},
 }
 
 
@@ -32,7 +39,7 @@ def step(job: str, hour: int = 0, **changes) -> StepRun:
         finished_at=start + dt.timedelta(seconds=2),
         seconds=2.0,
         core_seconds=1.6,
-        counts=dict(_COUNTS[job]),
+        counts=dict((_COUNTS | _SEARCHED)[job]),
         model_version="model-1" if job == "score_night" else None,
         code_version="0.1.0",
         n_nights=1,
@@ -72,6 +79,53 @@ def strange(object_id: str = "ZTF18abcdefg", rank: int = 1, sign: float = 1.0, *
         points=tuple(points),
     )
     return dataclasses.replace(made, **changes)
+
+
+def candidate(object_id: str = "ZTF18abcdefg", rank: int = 1, **changes) -> Candidate:
+    """One of a ranking, with the light curve of `strange`."""
+    drawn = strange()
+    words = {
+        "why": f"odd in way {rank}",
+        "natural_explanation": "not excluded: a star that flares",
+        "would_confirm": "a spectrum",
+        "would_refute": "a period",
+    }
+    curve = {name: getattr(drawn, name) for name in ("t_ref_mjd", "grid_time", "grid_mean", "grid_sd", "points")}
+    return dataclasses.replace(Candidate(rank, object_id, 150.1, -2.2, **words, **curve), **changes)
+
+
+def moving(rank: int = 1, n: int = 6, **changes) -> Candidate:
+    """A body that moves 30 arcsec to the east and 12 to the north in each of `n` detections, two a night."""
+    seen = tuple(
+        {"mjd": 58451.0 + i // 2 + 0.02 * (i % 2), "ra": 10.0 + i * 30.0 / 3600.0, "dec": i * 12.0 / 3600.0, "band": "gr"[i % 2]}
+        for i in range(n)
+    )
+    return candidate("9f8e7d6c5b4a3210", rank, points=(), grid_time=(), grid_mean=(), grid_sd=(), observations=seen, **changes)
+
+
+def searches(**changes) -> Searches:
+    """Of each search something: two explosions of three shown, a star, a body that moves and an event that was seen once, two places known."""
+    rings = tuple(Ring(r + 0.5, 0.9 * math.exp(-r / 5.0), 0.5 * math.exp(-r / 5.0), math.exp(-r / 9.0), 0.04 * r, 0.1) for r in range(20))
+    made = Searches(
+        habitability=Search((candidate(), candidate("ZTF18hijklmn", 2)), 3),
+        technosignatures=Search((candidate("ZTF18star"),), 1, {"period": 4, "bogus,known_asteroid": 1}),
+        interstellar=Search((moving(), candidate("0123456789abcdef", 2, points=(), grid_time=())), 2, {"not_clearly_unbound": 3}),
+        disc=Disc(NIGHT, NIGHT, {10: 0.6, 2000: 0.004}, rings),
+        tracklets=5,
+        known_tracklets=3,
+        matches=(
+            Match("ZTF18abcdefg", "TDE", "AT 2018abc", "tidal disruption event", 0.31, "match", "SNIa", 0.62),
+            Match("ZTF18other", "3HSP", "3HSPJ004348.7-111607", "blazar", 1.2, "ambiguous", None, None),
+        ),
+        n_matches=2,
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def searched_night(**changes) -> NightFacts:
+    """`night`, searched as `searches` says."""
+    steps = tuple(step(job, hour) for hour, job in enumerate((*_COUNTS, *_SEARCHED)))
+    return night(**{"steps": steps, "searches": searches()} | changes)
 
 
 def night(**changes) -> NightFacts:

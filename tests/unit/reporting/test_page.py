@@ -7,8 +7,9 @@ import pytest
 from deeprubin_spark.errors import ConfigError
 from deeprubin_spark.reporting import page
 from deeprubin_spark.reporting.facts import Labelled, Quarantined
+from deeprubin_spark.reporting.search_facts import Match, Search, Searches
 from deeprubin_spark.settings import Settings
-from tests.unit.reporting.night_of_facts import NIGHT, empty_night, night, strange
+from tests.unit.reporting.night_of_facts import NIGHT, candidate, empty_night, moving, night, searched_night, searches, strange
 
 _VALUES = {"survey": "ztf", "first": NIGHT, "last": NIGHT, "history": NIGHT, "feature_set": "ztf_gr_1", "n_anomalies": 20}
 _EVIL = "<script>alert(1)</script>\"'&"
@@ -56,21 +57,35 @@ def _read(text):
 
 def _crowded():
     return dataclasses.replace(
-        night(),
+        searched_night(),
         quarantined=(Quarantined("not_avro", 2, f"a.tar.gz :: {_EVIL}, byte 512: no magic"),),
         labelled=(Labelled("alerce", _EVIL, "SNIa", 2), Labelled("alerce", "SNIa", "SNIa", 1)),
         strange=(strange(_EVIL, explanation=_EVIL), strange("ZTF18hijklmn", 2, sign=-1.0)),
+        searches=searches(
+            technosignatures=Search((candidate(_EVIL, why=_EVIL),), 1, {_EVIL: 2}),
+            interstellar=Search((moving(why=_EVIL),), 1),
+            matches=(Match(_EVIL, "TDE", _EVIL, _EVIL, 0.1, "match", None, None),),
+        ),
     )
 
 
-@pytest.mark.parametrize("facts", [night(), empty_night(), _crowded()], ids=["night", "empty", "crowded"])
+_FACTS = {
+    "night": night(),
+    "empty": empty_night(),
+    "crowded": _crowded(),
+    "searched": searched_night(),
+    "searched in vain": searched_night(searches=Searches()),
+}
+
+
+@pytest.mark.parametrize("facts", _FACTS.values(), ids=_FACTS.keys())
 def test_the_page_refers_to_nothing_outside_itself(facts):
     text = _page(facts)
     assert not re.search(r"https?:|//[a-z]|src=|@import|url\((?!#)", text)
     assert all(target.startswith("#") for target in _read(text).targets)
 
 
-@pytest.mark.parametrize("facts", [night(), empty_night(), _crowded()], ids=["night", "empty", "crowded"])
+@pytest.mark.parametrize("facts", _FACTS.values(), ids=_FACTS.keys())
 def test_every_link_of_the_page_leads_to_one_place_on_it(facts):
     reader = _read(_page(facts))
     assert len(set(reader.ids)) == len(reader.ids)
