@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     flags = " ".join(f"--{name.replace('_', '-')} {size}" for name, size in sizes.items())
     result = {
-        "study": "interstellar",
+        "search": "interstellar",
         "command": f"deeprubin-study-interstellar --data {arguments.data.name} --out {arguments.out.name} --seed {arguments.seed} {flags}",
         "commit": code_version.commit(),
         "data_sha256": interstellar_study.data_hash(arguments.data),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprubin_spark.reporting.markdown import cell
+from deeprubin_spark.reporting.search_results import search_section
 from deeprubin_spark.reporting.study_sections import study_section
 
 TITLES: Mapping[str, str] = {
@@ -49,8 +50,9 @@ def results_page(directory: Path) -> str:
     benchmarks = [result for result in found if "set" in result]
     sections = [_section(name, [result for result in benchmarks if result["set"] == name]) for name in TITLES]
     of_studies = [study_section(result) for result in found if "study" in result]
+    of_searches = [search_section(result) for result in found if "search" in result]
     others = [_answers(result) for result in found if "answers" in result] + [_scaling(result) for result in found if "scaling" in result]
-    return "\n".join([_PREFACE, *(section for section in [*sections, *of_studies, *others] if section)])
+    return "\n".join([_PREFACE, *(section for section in [*sections, *of_studies, *of_searches, *others] if section)])
 
 
 def _answers(result: Mapping[str, Any]) -> str:
