@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprubin_spark.reporting.markdown import cell
+from deeprubin_spark.reporting.search_sections import technosignatures_section
 from deeprubin_spark.reporting.study_sections import study_section
 
 TITLES: Mapping[str, str] = {
@@ -50,7 +51,8 @@ def results_page(directory: Path) -> str:
     sections = [_section(name, [result for result in benchmarks if result["set"] == name]) for name in TITLES]
     of_studies = [study_section(result) for result in found if "study" in result]
     others = [_answers(result) for result in found if "answers" in result] + [_scaling(result) for result in found if "scaling" in result]
-    return "\n".join([_PREFACE, *(section for section in [*sections, *of_studies, *others] if section)])
+    searches = [technosignatures_section(result) for result in found if result.get("search") == "technosignatures"]
+    return "\n".join([_PREFACE, *(section for section in [*sections, *of_studies, *others, *searches] if section)])
 
 
 def _answers(result: Mapping[str, Any]) -> str:

@@ -36,6 +36,7 @@ JOBS = {
         "search_interstellar",
         "search_technosignatures",
         "study_interstellar",
+        "study_technosignatures",
     ),
 }
 

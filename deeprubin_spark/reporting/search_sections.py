@@ -1,0 +1,77 @@
+"""The sections of the page of results that tell how the searches were judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deeprubin_spark.reporting.markdown import cell
+
+Rows = Sequence[Mapping[str, Any]]
+
+_KINDS = {
+    "kind": "kind",
+    "stars": "stars seen",
+    "rows": "rows",
+    "explained_by_period": "of these by a period",
+    "candidates": "candidates",
+    "first_rank": "first rank",
+    "median_rank": "median rank",
+    "median_false_alarms_per_10k_stars": "median false alarms per 10^4",
+}
+_TOLD = """\
+Made-up stars at the epochs and with the errors of {cadences} real ZTF objects; what is below 5 sigma is an upper limit, as in the archive. A row has a
+chance of at most 1 % after look-elsewhere, or is a star that is gone; false alarms are counted on the {stars:,} natural stars below with their nights
+exchanged. No class is asked, and stars that never vary are not seen. Natural stars, equally many of each kind, ranked together:"""
+_CALIBRATION = "Share of stars with nights exchanged whose chance is at most what the column says. Colours and levels do not change by that: those are the stars' own."
+_SHAPES = (
+    "By amplitude in errors: the share of stars that the shape's own test finds at 1 %, in brackets the share that gets a row by any test."
+)
+
+
+def technosignatures_section(result: Mapping[str, Any]) -> str:
+    """What `study_technosignatures` found, as Markdown."""
+    levels = [name for name in result["chances_of_stars_with_nights_exchanged"][0] if name.startswith("at_most_")]
+    calibration = {"test": "test", "tried": "stars tried", **{name: name.removeprefix("at_most_") for name in levels}}
+    kinds = [row | {"by": ", ".join(f"{test} {n:,}" for test, n in row["best_tests"].items())} for row in result["natural"]]
+    return "\n".join(
+        [
+            "## Technosignatures: natural stars, false alarms, shapes",
+            "",
+            _TOLD.format(**result),
+            "",
+            *_table(_KINDS | {"by": "rows by test"}, kinds),
+            "",
+            _CALIBRATION,
+            "",
+            *_table(calibration, result["chances_of_stars_with_nights_exchanged"]),
+            "",
+            _SHAPES,
+            "",
+            *_shapes(result["shapes"]),
+            "",
+            f"- `{result['command']}`, commit {result['commit'][:12]}, data {result['data_sha256'][:12]}, seed {result['seed']}",
+            "",
+        ]
+    )
+
+
+def _shapes(rows: Rows) -> list[str]:
+    """A line a shape, a column an amplitude."""
+    amplitudes = list(dict.fromkeys(row["amplitude_sigma"] for row in rows))
+    found = {(row["shape"], row["amplitude_sigma"]): f"{row['by_own_test']:.2f} ({row['rows']:.2f})" for row in rows}
+    tests = {row["shape"]: row["test"] for row in rows}
+    columns = {"shape": "shape", "test": "test", **{f"{size:g}": f"{size:g} sigma" for size in amplitudes}}
+    return _table(
+        columns, [{"shape": shape, "test": test, **{f"{a:g}": found[shape, a] for a in amplitudes}} for shape, test in tests.items()]
+    )
+
+
+def _table(columns: Mapping[str, str], rows: Rows) -> list[str]:
+    """Columns by their key in the rows; nothing where a value is missing."""
+    lines = [f"| {' | '.join(columns.values())} |", "|---" * len(columns) + "|"]
+    return lines + [f"| {' | '.join('' if row[key] is None else cell(_text(row[key])) for key in columns)} |" for row in rows]
+
+
+def _text(value: float | str) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value
