@@ -25,7 +25,7 @@ chance of at most 1 % after look-elsewhere, or is a star that is gone; false ala
 exchanged. No class is asked, and stars that never vary are not seen. Natural stars, equally many of each kind, ranked together:"""
 _CALIBRATION = "Share of stars with nights exchanged whose chance is at most what the column says. Colours and levels do not change by that: those are the stars' own."
 _SHAPES = (
-    "By amplitude in errors: the share of stars that the shape's own test finds at 1 %, in brackets the share that gets a row by any test."
+    "By amplitude in errors: share of stars that the shape's own test finds at 1 %, in brackets the share that gets a row by any test."
 )
 
 
