@@ -23,7 +23,7 @@ _TOLD = """\
 Made-up stars at the epochs and with the errors of {cadences} real ZTF objects; what is below 5 sigma is an upper limit, as in the archive. A row has a
 chance of at most 1 % after look-elsewhere, or is a star that is gone; false alarms are counted on the {stars:,} natural stars below with their nights
 exchanged. No class is asked, and stars that never vary are not seen. Natural stars, equally many of each kind, ranked together:"""
-_CALIBRATION = "Share of stars with nights exchanged whose chance is at most what the column says; colours and levels do not change by it: those are the stars' own."
+_CALIBRATION = "Share of stars with nights exchanged whose chance is at most the column's; colours and levels do not change by it: those are the stars' own."
 _SHAPES = "By amplitude in errors: share of stars that the shape's test finds at 1 %, in brackets the share that gets a row by any."
 
 
