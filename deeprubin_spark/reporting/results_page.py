@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprubin_spark.reporting.markdown import cell
-from deeprubin_spark.reporting.search_results import search_section
+from deeprubin_spark.reporting.search_sections import search_section
 from deeprubin_spark.reporting.study_sections import study_section
 
 TITLES: Mapping[str, str] = {

@@ -40,6 +40,7 @@ JOBS = {
         "study_interstellar",
         "vote",
         "rerank_anomalies",
+        "study_technosignatures",
     ),
 }
 
