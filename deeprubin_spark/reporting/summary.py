@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from deeprubin_spark.reporting.checks import checks, verdict
 from deeprubin_spark.reporting.costs import costs, total
-from deeprubin_spark.reporting.facts import NightFacts, Strange
+from deeprubin_spark.reporting.facts import SEARCH_ORDER, NightFacts, Strange
 from deeprubin_spark.settings import Settings
 
 _WIDTH = 100
@@ -22,6 +22,7 @@ def summary(facts: NightFacts, settings: Settings, page: str) -> str:
         *_problems(facts, settings),
         *_seen(facts),
         *_strange(facts),
+        *_searches(facts),
         *_cost(facts),
         f"  page      {page}",
     ]
@@ -81,6 +82,18 @@ def _strange(facts: NightFacts) -> Iterator[str]:
         yield f"  {'strange' if number == 0 else '':<9} {one.rank:>2}  {one.object_id:<14} {_oddity(one)}  {one.explanation or ''}"[
             : _WIDTH + 20
         ]
+
+
+def _searches(facts: NightFacts) -> Iterator[str]:
+    found = facts.searches
+    if any(step.job in SEARCH_ORDER for step in facts.steps):
+        each = {
+            "explosions": found.habitability.n_candidates,
+            "odd stars": found.technosignatures.n_candidates,
+            "moving": found.interstellar.n_candidates,
+            "at known places": found.n_matches,
+        }
+        yield "  searches  " + "  ".join(f"{name} {count:,}" for name, count in each.items()) + "   (candidates, never detections)"
 
 
 def _oddity(one: Strange) -> str:

@@ -2,7 +2,7 @@ import dataclasses
 
 from deeprubin_spark.reporting.summary import line, summary
 from deeprubin_spark.settings import Settings
-from tests.unit.reporting.night_of_facts import empty_night, night, strange
+from tests.unit.reporting.night_of_facts import empty_night, night, searched_night, strange
 
 
 def test_the_summary_has_the_ledger_the_classes_the_anomalies_the_cost_and_the_place():
@@ -19,6 +19,11 @@ def test_the_summary_has_the_ledger_the_classes_the_anomalies_the_cost_and_the_p
         "all 8 hold",
     ):
         assert said in text
+
+
+def test_what_the_searches_found_is_one_line_of_a_night_that_was_searched():
+    assert "searches  explosions 3  odd stars 1  moving 2  at known places 2   (candidates" in summary(searched_night(), Settings(), "p")
+    assert "explosions" not in summary(night(), Settings(), "p")
 
 
 def test_a_check_that_fails_is_named_on_the_terminal():
