@@ -46,9 +46,9 @@ TOLD: Mapping[str, str] = {
     "active": "A simulated expert's interest is one class, one object in a hundred, drawn anew for each seed. The expert votes, truly, {votes} times on "
     "whatever comes first: purity is the share of these that are of the class, the mean of the classes {kinds}; the intervals are over samples of the "
     "classes. `static` reads an order that no vote changes: the isolation forest of all features, the entropy of class probabilities by a forest that has "
-    "seen the other classes alone, or the mean of -log10 of an object's place in both. `votes` starts from that order and follows the votes as "
-    "`rerank_anomalies` does; `PineForest` and `AAD` are coniferest's, with its own choices. How `rerank_anomalies` weighs votes was decided by seeds 1 "
-    "and 2.",
+    "seen the other classes alone, or the score of `anomalies` by models that have seen neither the class nor the objects of the night. `votes` starts from "
+    "that order and follows the votes as `rerank_anomalies` does; `PineForest` and `AAD` are coniferest's, with its own choices. There are but 19 Mira "
+    "stars, at most 59 objects of another class. How `rerank_anomalies` weighs votes was decided by seeds 1 and 2.",
 }
 SETS: Mapping[str, str] = {"active": "PLAsTiCC", "held-out": "PLAsTiCC", "injections": "ZTF, real light curves"}
 NAMES: Mapping[str, str] = {

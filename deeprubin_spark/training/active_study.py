@@ -1,9 +1,10 @@
 """What votes are worth: a simulated expert, whose interest is one class, votes on whatever comes first, and the order follows the votes or does not.
 
 A night of one object in a hundred of the class, all others as they are. Static orders, which no vote changes: the isolation forest of all features, which
-knows no label; the entropy of class probabilities by a classifier of the other classes, two folds of them; and both joined as `anomalies` joins its
-components. Each is read from its top, and each starts loops of votes: `votes`, as `rerank_anomalies` does it, and coniferest's two methods as they come.
-Purity is the share of the voted objects that are of the class.
+knows no label; the entropy of class probabilities by a classifier of the other classes, two folds of them; and, where the study `held_out` has left its fits
+in the same directory, the score of `anomalies` by models that have not seen the class, on a night of the objects that these have not seen either. Each is
+read from its top, and each starts loops of votes: `votes`, as `rerank_anomalies` does it, and coniferest's two methods as they come. Purity is the share of
+the voted objects that are of the class.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,28 +34,30 @@ from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.studies import Number, Row, Study, number, write
 
-VERSION = 2  # of what a loop does
+VERSION = 1  # of what a loop does
 KINDS = ("Kilonova", "SLSN-I", "TDE", "Mira", "Microlensing")
 BASE_RATE = 0.01
 N_VOTES = 100
-FOREST, ENTROPY, BOTH = "isolation forest", "entropy", "both"
+FOREST, ENTROPY, SCORE = "isolation forest", "entropy", "score"
 STATIC, VOTES, PINE, AAD = "static", "votes", "PineForest", "AAD"
-LOOPS = {FOREST: (VOTES, PINE, AAD), ENTROPY: (VOTES,), BOTH: (VOTES,)}  # that each static order starts
+LOOPS = {FOREST: (VOTES, PINE, AAD), ENTROPY: (VOTES,), SCORE: (VOTES,)}  # that each static order starts
 N_SAMPLES = 1000
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Said = dict[str, list[bool]]  # by '<static order>, <loop>', vote by vote
 Rank = Callable[[IntArray, Flags], FloatArray]  # rows voted on and whether of the class -> (N,) scores, higher first
 
 
 def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
     """All loops, each kept as soon as it is done, then the result, which is also written."""
-    found = {
-        kind: [_kept(study, kind, seed) for seed in seeds] for kind in KINDS if (study.objects.target == CLASS_NAMES.index(kind)).any()
-    }
+    kinds = {kind: study.objects.target == CLASS_NAMES.index(kind) for kind in KINDS}
+    found = {kind: [_loops_of(study, kind, is_kind, seed) for seed in seeds] for kind, is_kind in kinds.items() if is_kind.any()}
     rows: list[Row] = []
     for start, more in LOOPS.items():
+        if any(f"{start}, {STATIC}" not in one for of_kind in found.values() for one in of_kind):
+            continue
         static = _purities(found, f"{start}, {STATIC}")
         for loop in (STATIC, *more):
             of_loop = _purities(found, f"{start}, {loop}")
@@ -98,22 +102,59 @@ def share(static: FloatArray) -> FloatArray:
     return np.asarray((np.argsort(np.argsort(-static, kind="stable"), kind="stable") + 1.0) / len(static))
 
 
-def _kept(study: Study, kind: str, seed: int) -> dict[str, list[bool]]:
-    """The votes of each loop of a kind and seed, from the file if they are there."""
-    told = [VERSION, study.objects.sha256, kind, seed, N_VOTES, BASE_RATE]
+def _loops_of(study: Study, kind: str, is_kind: Flags, seed: int) -> Said:
+    """What the expert says in each loop of a kind and seed; from files where they are there."""
+    found = _kept(study, kind, seed, "", lambda: loops(study.objects, is_kind, seed))
+    held_out = held_out_scores(study.directory / "held-out", kind, is_kind)
+    if not len(held_out):
+        return found
+    fits = hashlib.sha256(held_out.tobytes()).hexdigest()
+    return found | _kept(study, kind, seed, fits, lambda: score_loops(study.objects, is_kind, held_out, seed))
+
+
+def _kept(study: Study, kind: str, seed: int, fits: str, make: Callable[[], Mapping[str, Flags]]) -> Said:
+    """What `make` gives, from the file if it is there. fits : hash of what it depends on beside the objects, or ''."""
+    told = [VERSION, study.objects.sha256, kind, seed, N_VOTES, BASE_RATE, *([fits] if fits else [])]
     place = study.directory / "active" / f"{kind}-{seed}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}.json"
     if not place.is_file():
         begin = time.process_time()
-        made = {name: said.tolist() for name, said in loops(study.objects, study.objects.target == CLASS_NAMES.index(kind), seed).items()}
+        made = {name: said.tolist() for name, said in make().items()}
         place.parent.mkdir(parents=True, exist_ok=True)
         fresh = place.with_suffix(f".{os.getpid()}")
         fresh.write_text(json.dumps({"votes": made, "seconds": time.process_time() - begin}))
         fresh.replace(place)
         print(f"  active {kind} seed {seed}: " + ", ".join(f"{name} {sum(said)}" for name, said in made.items()), file=sys.stderr)
     kept: dict[str, Any] = json.loads(place.read_text())
-    study.seconds[kind, seed] = float(kept["seconds"])
-    votes: dict[str, list[bool]] = kept["votes"]
+    study.seconds[f"{kind} {fits}", seed] = float(kept["seconds"])
+    votes: Said = kept["votes"]
     return votes
+
+
+def held_out_scores(directory: Path, kind: str, is_kind: Flags) -> FloatArray:
+    """Anomaly scores (S, N) by the models that the study `held_out` has made without a kind, NaN of the objects that trained them; (0, N) where it made none.
+
+    ValueError for fits on other objects than these.
+    """
+    places = sorted(directory.glob(f"{kind}-*.npz"))
+    found = np.full((len(places), len(is_kind)), np.nan)
+    for i, place in enumerate(places):
+        with np.load(place, allow_pickle=False) as kept:
+            row, is_held, score = kept["row"], kept["is_held"], kept["score"]
+        if row.max() >= len(is_kind) or not np.array_equal(is_held, is_kind[row]):
+            raise ValueError(f"{place}: fits on the {len(is_kind):,} objects of this study expected, found others; give another --out")
+        found[i, row] = score
+    return found
+
+
+def score_loops(objects: Labelled, is_kind: Flags, held_out: FloatArray, seed: int) -> dict[str, Flags]:
+    """As `loops`, of the objects that a model has not seen, each with the score (S, N) of one such model, drawn by the seed."""
+    drawn = np.where(np.isnan(held_out), np.inf, np.random.default_rng(seed).uniform(size=held_out.shape)).argmin(axis=0)
+    score = held_out[drawn, np.arange(held_out.shape[1])]
+    unseen = np.flatnonzero(np.isfinite(score))
+    rows = unseen[night(is_kind[unseen], seed)]
+    values = objects.model_rows().values[rows].astype(np.float64)
+    by_votes = rank_by_votes(values, objects.model_names(), score[rows], seed)
+    return {f"{SCORE}, {loop}": voted(is_kind[rows], score[rows], rank, N_VOTES) for loop, rank in ((STATIC, None), (VOTES, by_votes))}
 
 
 def loops(objects: Labelled, is_kind: Flags, seed: int) -> dict[str, Flags]:
@@ -124,7 +165,6 @@ def loops(objects: Labelled, is_kind: Flags, seed: int) -> dict[str, Flags]:
         FOREST: AnomalyForest.fit(values, seed).score(values)[0],
         ENTROPY: entropy(_unseen(values, np.where(truth, -1, objects.target[rows]), seed)),
     }
-    statics[BOTH] = -np.mean([np.log10(share(static)) for static in statics.values()], axis=0)
     scaled = FeatureScaler.fit(values, names).scaled(values).astype(np.float64)
     found: dict[str, Flags] = {}
     for start, static in statics.items():

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,16 +70,36 @@ def test_the_classifier_gives_every_object_probabilities_of_the_other_classes_al
 
 def test_the_study_keeps_each_loop_and_is_a_section_of_the_page(tmp_path, monkeypatch):
     monkeypatch.setattr(active_study, "N_VOTES", 12)
+    monkeypatch.setattr(active_study, "KINDS", ("Kilonova", "TDE"))
     made = objects()
     study = Study(made, np.zeros(400, bool), tmp_path, "deeprubin-study --study active", "0" * 40)
     result = active_study.run(study, [1, 2])
     assert json.loads((tmp_path / "study-active.json").read_text()) == result
     places = sorted((tmp_path / "active").iterdir())
     before = [place.stat().st_mtime_ns for place in places]
-    assert len(places) == 6 and active_study.run(study, [1, 2])["rows"] == result["rows"]
+    assert len(places) == 4 and active_study.run(study, [1, 2])["rows"] == result["rows"]
     assert [place.stat().st_mtime_ns for place in places] == before, "no loop is made twice"
-    assert active_study.run(replace(study, objects=replace(made, values=made.values + 1)), [1])["data_sha256"] != result["data_sha256"]
     rows = {row["name"]: row for row in result["rows"]}
     ratio = rows["isolation forest, votes"]["purity"]["mean"] / rows["isolation forest, static"]["purity"]["mean"]
     assert rows["isolation forest, votes"]["times_static"]["mean"] == pytest.approx(ratio, rel=1e-3)
     assert "PLAsTiCC, 400 objects" in study_section(result) and "times static" in study_section(result)
+
+
+def test_the_score_of_models_that_saw_neither_class_nor_object_starts_loops_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(active_study, "N_VOTES", 12)
+    monkeypatch.setattr(active_study, "KINDS", ("Kilonova", "TDE"))
+    made, rng = objects(), np.random.default_rng(3)
+    (tmp_path / "held-out").mkdir()
+    for kind, place in (("Kilonova", KILONOVA), ("TDE", TDE)):
+        is_held = made.target == place
+        for seed in (1, 2):
+            row = np.sort(np.concatenate([np.flatnonzero(is_held), rng.choice(np.flatnonzero(~is_held), 25, replace=False)]))
+            score = np.where(is_held[row], 2.0, 1.0) + rng.normal(size=len(row))
+            np.savez(tmp_path / "held-out" / f"{kind}-{seed}-abc.npz", row=row, is_held=is_held[row], score=score)
+    study = Study(made, np.zeros(400, bool), tmp_path, "deeprubin-study --study active", "0" * 40)
+    names = [row["name"] for row in active_study.run(study, [1])["rows"]]
+    assert names[-2:] == ["score, static", "score, votes"]
+    scores = active_study.held_out_scores(tmp_path / "held-out", "TDE", made.target == TDE)
+    assert scores.shape == (2, 400) and np.isfinite(scores).sum(axis=1).tolist() == [55, 55]
+    with pytest.raises(ValueError, match="fits on the 400 objects of this study expected"):
+        active_study.held_out_scores(tmp_path / "held-out", "TDE", made.target == MIRA)
