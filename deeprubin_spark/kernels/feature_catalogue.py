@@ -27,6 +27,7 @@ __all__ = [
     "FEATURE_SETS",
     "GROUP_DOCS",
     "LSST_UGRIZY",
+    "MODEL_BIC",
     "ZTF_GR",
     "Feature",
     "FeatureSet",
@@ -51,6 +52,7 @@ GROUP_DOCS: dict[Group, str] = {
     "host": "With the redshift of the host galaxy and the Galaxy's dust, where a survey tells them",
 }
 
+MODEL_BIC = "delta_bic_"  # before a model's name: the feature that compares it with the Gaussian process
 _BIC_GP = "BIC_GP = -2 L + 3 ln n over the same n points, those in the set's bands"
 
 

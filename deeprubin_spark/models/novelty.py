@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deeprubin_spark.kernels.feature_catalogue import MODEL_BIC
 from deeprubin_spark.kernels.isolation_forest import Forest, score_samples
 from deeprubin_spark.kernels.latent_density import ClassDensities, Discriminants
 from deeprubin_spark.kernels.tail_chance import TailChance
@@ -31,7 +32,6 @@ from deeprubin_spark.models.forest import AnomalyForest, Arrays, fitted_forest, 
 COMPONENTS = ("disagreement", "divergence", "latent_density", "latent_isolation", "feature_isolation", "forecast", "physical")
 WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5])
 FORECAST = "gp_nll_per_obs"  # the feature
-MODEL_PREFIX = "delta_bic_"  # of the features that compare a physical model with the process
 N_NEAREST = 3
 _N_TREES = 25  # of each class's forest
 _LEAST_OBJECTS = 8  # of a class that gets a forest
@@ -207,8 +207,8 @@ def seen(
 
 def physical_deviation(names: Sequence[str], values: NDArray[np.floating]) -> tuple[FloatArray, NDArray[np.str_]]:
     """S_phys (B,), NaN where no model was fitted, and the name of the best model (B,), of values (B, F) of the features `names`."""
-    columns = [i for i, name in enumerate(names) if name.startswith(MODEL_PREFIX)]
-    models = np.array([names[i].removeprefix(MODEL_PREFIX) for i in columns])
+    columns = [i for i, name in enumerate(names) if name.startswith(MODEL_BIC)]
+    models = np.array([names[i].removeprefix(MODEL_BIC) for i in columns])
     bic = np.where(np.isnan(values[:, columns]), np.inf, values[:, columns]).astype(np.float64)
     lowest = bic.min(axis=1, initial=np.inf)
     is_fitted = np.isfinite(lowest)

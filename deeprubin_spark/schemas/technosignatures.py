@@ -54,6 +54,16 @@ _VANISH = (
     Column("gone_fraction", "double", unit="1", doc="Median share missing on those"),
 )
 
+_PHYSICAL = (
+    Column(
+        "s_phys",
+        "double",
+        unit="1",
+        doc="Lowest BIC of the physical models less that of the Gaussian process: positive where none explains it",
+    ),
+    Column("best_model", "string", doc="The physical model of that BIC; what odd stars are by it alone, anomalies ranks"),
+)
+
 TECHNOSIGNATURE_CANDIDATES = Table(
     "technosignature_candidates",
     doc="Stars of a night that a test for technosignatures finds odd. Candidates by chance probabilities, never detections: natural explanations "
@@ -99,6 +109,7 @@ TECHNOSIGNATURE_CANDIDATES = Table(
         *_LEVELS,
         *_INTERVALS,
         *_VANISH,
+        *_PHYSICAL,
         Column(
             "period",
             "double",

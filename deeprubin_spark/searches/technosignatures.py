@@ -6,7 +6,7 @@ were, so that the rate of false alarms is a count within the same plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from deeprubin_spark import arrow
 from deeprubin_spark.bands import BAND_NAMES
 from deeprubin_spark.kernels import star_tests
 from deeprubin_spark.kernels.event_intervals import SERIES_NAMES
+from deeprubin_spark.kernels.feature_catalogue import MODEL_BIC
 from deeprubin_spark.kernels.light_curves import light_curves, offsets_of_chosen
 from deeprubin_spark.kernels.measurements import DETECTION, LIMIT, MODEL_RECORD
 from deeprubin_spark.kernels.vanishing import LEAST_STAR_SCORE
@@ -40,7 +41,18 @@ REFERENCE_BANDS = ("g", "r")
 LIMIT_SIGMAS = 5.0  # that an upper limit is above 0
 _KEYS = ("object_id", "night")
 _MATCHED = ("star", "star_separation", "distance_pc", "distance_err_pc")
-_CARRIED = ("survey", "object_id", "night", "ra", "dec", "star_score", *_MATCHED, "period")  # as they are, into a row
+_CARRIED = (
+    "survey",
+    "object_id",
+    "night",
+    "ra",
+    "dec",
+    "star_score",
+    *_MATCHED,
+    "period",
+    "s_phys",
+    "best_model",
+)  # as they are, into a row
 _STAR, _EXCHANGED, _COUNT = "star", "exchanged", "count"  # kinds of the pass's rows
 
 _FOUND = Table(
@@ -77,6 +89,7 @@ def candidates(stars: DataFrame, features: DataFrame, scores: DataFrame, scoring
     told = features.where("n_detections > 0 AND ra IS NOT NULL AND dec IS NOT NULL").select(
         *("survey", *_KEYS, "ra", "dec", "star_score", "points"),
         F.when(F.col("period_log10_fap") < MOST_LOG10_FAP, F.col("period").cast("double")).alias("period"),
+        *(_deviation(features.columns)[name].alias(as_) for name, as_ in (("bic", "s_phys"), ("model", "best_model"))),
         _gates(scoring).alias("gates"),
         F.xxhash64("object_id").alias("key"),
     )
@@ -111,6 +124,13 @@ def _reference(band: str) -> SparkColumn:
     at = F.expr(f"filter(points, p -> p.band = '{band}' AND p.apparent_flux_njy IS NOT NULL AND p.flux_njy IS NOT NULL)")
     latest = F.try_element_at(at, F.lit(-1))
     return latest["apparent_flux_njy"] - latest["flux_njy"]
+
+
+def _deviation(columns: Sequence[str]) -> SparkColumn:
+    """Lowest BIC of a physical model less that of the Gaussian process, and the model: a struct of bic and model, NULL where none was fitted."""
+    models = [name.removeprefix(MODEL_BIC) for name in columns if name.startswith(MODEL_BIC)]
+    every = F.array(*(F.struct(F.col(MODEL_BIC + name).cast("double").alias("bic"), F.lit(name).alias("model")) for name in models))
+    return F.array_min(F.filter(every, lambda one: one["bic"].isNotNull()))
 
 
 def _gates(scoring: ScoringSettings) -> SparkColumn:

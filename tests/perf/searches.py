@@ -46,6 +46,7 @@ def _batch() -> pa.RecordBatch:
         "distance_pc": np.where(has_distance, 30.0, np.nan),
         "distance_err_pc": np.where(has_distance, 0.3, np.nan),
         "period": np.full(n, np.nan),
+        "s_phys": np.full(n, 10.0),
         "reference_g": np.full(n, _REFERENCE),
         "reference_r": np.full(n, _REFERENCE),
     }
@@ -55,6 +56,7 @@ def _batch() -> pa.RecordBatch:
             "object_id": pa.array([f"o{k}" for k in range(n)]),
             "night": pa.array([dt.date(2018, 11, 29)] * n),
             "star": pa.array(["host" if known else None for known in has_distance], pa.string()),
+            "best_model": pa.array(["dip"] * n),
             "gates": pa.array([""] * n),
             "key": pa.array(np.arange(n) * 7919),
             "points": arrow.bytes_of(records, curves.offsets),

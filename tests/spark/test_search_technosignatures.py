@@ -81,6 +81,7 @@ def _star(name, number):
     period = {"period": 1.5, "period_log10_fap": -30.0} if name == "binary" else {"period": 2.5, "period_log10_fap": -1.0}
     alerts = {"rb_max": 0.1 if name == "bogus" else 0.9, "star_score": score, "star_distance": 0.2}
     known = {"feature_set": FEATURE_SET, "status": "ok", "n_detections": 2 * N_NIGHTS, "points": np.array(points, MODEL_RECORD).tobytes()}
+    models = {"delta_bic_constant": 40.0, "delta_bic_dip": 7.5} if name == "dipper" else {}
     seen = [
         record_of(
             POINT,
@@ -93,7 +94,7 @@ def _star(name, number):
         for k in range(2)
     ]
     place = {"healpix": _pixel(ra, dec), "star_score": score, "star_distance": 0.2, "points": seen}
-    return row_of(FEATURES, **key, **known, **alerts, **period), row_of(LIGHTCURVE_SEGMENTS, **key, **place)
+    return row_of(FEATURES, **key, **known, **alerts, **period, **models), row_of(LIGHTCURVE_SEGMENTS, **key, **place)
 
 
 def _pixel(ra, dec):
@@ -143,6 +144,7 @@ def test_each_odd_star_is_found_by_its_test(filled):
     assert "galaxy" not in rows and sum(name.startswith("quiet") for name in rows) <= 0.05 * N_QUIET
     dipper = rows["dipper"]
     assert dipper["dip_nights"] == 6 and dipper["dip_fraction"] == pytest.approx(0.04, abs=0.005) and dipper["p_dip"] == dipper["p_best"]
+    assert (dipper["s_phys"], dipper["best_model"]) == (7.5, "dip") and rows["switched"]["best_model"] is None
     assert rows["switched"]["n_levels"] == 2
     assert rows["gone"]["is_gone"] and rows["gone"]["gone_nights"] == 10 and rows["gone"]["p_best"] is None
     crossed, host = rows["crossed"], catalogues.table("planet_hosts.csv").iloc[0]
