@@ -87,6 +87,11 @@ if [ ! -d "$DEEPRUBIN_JARS" ] || [ ! -e "$(stamp jars infra/locks/jars-*.sha256)
   "$python" infra/fetch_jars.py "$DEEPRUBIN_JARS"
   : > "$(stamp jars infra/locks/jars-*.sha256)"
 fi
+compile_kernels() {
+  echo "kernels   compiling what a night calls: 1 to 3 minutes, once"
+  "$python" infra/compile_kernels.py
+}
+step "$(stamp kernels deeprubin_spark/kernels/*.py infra/compile_kernels.py)" compile_kernels
 if [ "$level" != night ]; then
   step "$(stamp horovod infra/locks/horovod.txt infra/locks/train-py311.txt)" infra/build_horovod.sh "$python"
 fi
