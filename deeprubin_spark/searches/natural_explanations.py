@@ -44,7 +44,7 @@ REFUTING: dict[str, str] = {
 
 
 def of_status() -> tuple[Column, Column, Column, Column]:
-    """Status, reason, natural_explanation and would_refute of rows with best_test, gates, period, class and p_class."""
+    """Status, reason, natural_explanation and would_refute of rows with best_test, gates, period, class, p_class, s_phys and best_model."""
     test = F.col("best_test")
     by_period = test.isin(*BY_PERIOD) & F.col("period").isNotNull()
     explaining = F.array_contains(_of_test(test, {name: list(classes) for name, classes in EXPLAINING.items()}), F.col("class"))
@@ -56,7 +56,10 @@ def of_status() -> tuple[Column, Column, Column, Column]:
     period = F.format_string("a period of %.6g d: an eclipsing binary, or a pulsating or rotating star", "period")
     known = F.format_string("its class, %s with a probability of %.2f", "class", F.col("p_class").cast("double"))
     natural = _of_test(test, NATURAL)
-    explanation = F.concat_ws("; ", F.when(by_period, period), F.when(by_class, known), F.concat(F.lit("not excluded: "), natural))
+    model = F.format_string("a free curve is no better than the model %s", "best_model")
+    by_model = F.coalesce(F.col("s_phys") < 0.0, F.lit(False))
+    told = (F.when(by_period, period), F.when(by_class, known), F.when(by_model, model))
+    explanation = F.concat_ws("; ", *told, F.concat(F.lit("not excluded: "), natural))
     return status, reason, explanation, _of_test(test, REFUTING)
 
 
