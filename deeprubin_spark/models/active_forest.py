@@ -46,11 +46,11 @@ class ActiveForest:
             n_jobs=1,
             random_seed=seed,
         )
-        self._forest.fit(self._scaled(values))
+        self._forest.fit(self.scaled(values))
         self._equal = self._forest.evaluator.weights.copy()
 
-    def score(self, values: NDArray[np.floating], voted: NDArray[np.floating], is_anomaly: NDArray[np.bool_]) -> FloatArray:
-        """Scores (B,) of objects with values (B, F), higher for more of what was voted for, by votes on objects with values (V, F).
+    def score(self, values: FloatArray, voted: FloatArray, is_anomaly: NDArray[np.bool_]) -> FloatArray:
+        """Scores (B,) of objects with values (B, F), higher for more of what was voted for, by votes on objects with values (V, F), both as `scaled`.
 
         Votes of earlier calls count no more. ValueError without a vote.
         """
@@ -59,19 +59,19 @@ class ActiveForest:
                 f"active forest: one vote or more, each with its object, expected, found {len(is_anomaly)} of {len(voted)} objects"
             )
         self._forest.evaluator.weights = self._equal.copy()
-        known = self._scaled(voted)
-        self._forest.fit_known(known, known, np.where(is_anomaly, Label.ANOMALY, Label.REGULAR))
-        return -np.asarray(self._forest.score_samples(self._scaled(values)), np.float64)
+        self._forest.fit_known(voted, voted, np.where(is_anomaly, Label.ANOMALY, Label.REGULAR))
+        return -np.asarray(self._forest.score_samples(values), np.float64)
 
-    def _scaled(self, values: NDArray[np.floating]) -> FloatArray:
+    def scaled(self, values: NDArray[np.floating]) -> FloatArray:
+        """Feature values (B, F), NaN where missing, as the trees part them."""
         return self._scaler.scaled(values).astype(np.float64)
 
 
 def active_scores(
     forest: ActiveForest,
-    values: NDArray[np.floating],
+    values: FloatArray,
     static_share: FloatArray,
-    voted: NDArray[np.floating],
+    voted: FloatArray,
     is_anomaly: NDArray[np.bool_],
 ) -> FloatArray:
     """Scores (B,) that order candidates by votes and by the order that knows of none, higher first.
@@ -79,7 +79,7 @@ def active_scores(
     score = 1 - share of candidates that the forest puts before it - static_share / (1 + number of votes "anomaly"):
 
     until a vote says "anomaly", votes only say where not to look, and the static order says where to; each such vote then takes weight from it.
-    static_share (B,) in (0, 1], rank over number. Errors as `ActiveForest.score`.
+    static_share (B,) in (0, 1], rank over number. Other arguments and errors as `ActiveForest.score`.
     """
     place = np.argsort(np.argsort(-forest.score(values, voted, is_anomaly), kind="stable"), kind="stable")
     return 1.0 - place / len(values) - static_share / (1.0 + is_anomaly.sum())

@@ -88,7 +88,9 @@ def _made(run: Run, table: pa.Table, known: Votes, objects: DataFrame, night: dt
         # Bounded by MOST_SAMPLED.
         sample = objects.sort(F.xxhash64("object_id"), "object_id").limit(MOST_SAMPLED).toArrow()
         forest = ActiveForest(_values(run, sample), _names(run), SEED)
-        score = active_scores(forest, _values(run, table), static / len(static), known.values, known.is_anomaly)
+        score = active_scores(
+            forest, forest.scaled(_values(run, table)), static / len(static), forest.scaled(known.values), known.is_anomaly
+        )
     said = dict(zip(known.object_id.tolist(), known.is_anomaly.tolist(), strict=True))
     words = {True: ANOMALY, False: NOT_ANOMALY, None: None}
     columns = {

@@ -93,8 +93,8 @@ def night(is_kind: Flags, seed: int) -> IntArray:
 def rank_by_votes(values: FloatArray, names: Sequence[str], static: FloatArray, seed: int) -> Rank:
     """As `rerank_anomalies` ranks."""
     forest = ActiveForest(values, names, seed)
-    shares = share(static)
-    return lambda rows, said: active_scores(forest, values, shares, values[rows], said)
+    scaled, shares = forest.scaled(values), share(static)
+    return lambda rows, said: active_scores(forest, scaled, shares, scaled[rows], said)
 
 
 def share(static: FloatArray) -> FloatArray:
