@@ -42,7 +42,9 @@ TOLD: Mapping[str, str] = {
     "judged are the rest and all of the held-out class. AUROC of each class; mean AUROC, average precision, and recall among the first 1 % and 5 % of a night "
     "on which one object in a hundred is of the class (20 random nights). `score` is that of `anomalies`; `feature_isolation` the isolation forest of all "
     "features; `entropy` that of the class probabilities; the others are the score's components. Which components to join was decided by seed 1 with "
-    "other classes held out (AGN, EB, RRL, SNIa-91bg, SNIax, SLSN-I).",
+    "other classes held out (AGN, EB, RRL, SNIa-91bg, SNIax, SLSN-I: mean AUROC 0.74 without `forecast` and `physical`, 0.77 where the two share a vote, as "
+    "they do, 0.79 with a vote each). A vote each was tried on the classes of this table, too: mean AUROC 0.869, 0.073 above the entropy, and 48 % instead of "
+    "38 % of the shapes of 10 errors.",
     "active": "A simulated expert's interest is one class, one object in a hundred, drawn anew for each seed. The expert votes, truly, {votes} times on "
     "whatever comes first: purity is the share of these that are of the class, the mean of the classes {kinds}; the intervals are over samples of the "
     "classes. `static` reads an order that no vote changes: the isolation forest of all features, the entropy of class probabilities by a forest that has "

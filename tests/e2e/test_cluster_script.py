@@ -49,8 +49,8 @@ def test_a_job_runs_on_both_workers_and_nothing_is_left_after_stop(tmp_path: Pat
 @pytest.mark.cluster
 def test_a_cluster_whose_workers_never_come_is_an_error_that_leaves_nothing_running(tmp_path: Path) -> None:
     # a worker with less memory than Spark's minimum refuses to start
-    failed = cluster("start", tmp_path, CLUSTER_MEMORY="0m", CLUSTER_TIMEOUT="15")
+    failed = cluster("start", tmp_path, CLUSTER_MEMORY="0m", CLUSTER_TIMEOUT="25")
     assert failed.returncode == 1
-    assert "2 workers not there after 15 s" in failed.stderr
+    assert "2 workers not there after 25 s" in failed.stderr
     assert not (tmp_path / "pids").exists()
     assert not [process for process in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(process.info["cmdline"] or [])]
