@@ -71,6 +71,11 @@ def run(study: Study, seeds: Sequence[int], held: Mapping[str, NDArray[np.bool_]
     return write(study, name, rows, seeds, {"held": counts, "epochs": EPOCHS, "train": _n_train(len(study.objects.target), counts)})
 
 
+def run_on_supernovae(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
+    """The same of type Ibc among the supernovae of SPCC, of which types Ia and II are known: what is unlike them is much like them."""
+    return run(study, seeds, {"SNIbc": study.objects.target == CLASS_NAMES.index("SNIbc")}, "held-out-spcc")
+
+
 def _n_train(n_objects: int, counts: Mapping[str, int]) -> int:
     """Objects that train or set the chances, when the commonest kind is held out."""
     return min(int((1.0 - TEST_SHARE) * (n_objects - max(counts.values()))), MOST_TRAIN)

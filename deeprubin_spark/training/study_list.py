@@ -23,5 +23,6 @@ STUDIES: Mapping[str, Listed] = {
     "shift": Listed(shift_study.run, copies=("spcc_transductive",)),
     "coverage": Listed(coverage_study.run, copies=("spcc_transductive",)),
     "held_out": Listed(held_out_study.run, "plasticc"),
+    "held_out_spcc": Listed(held_out_study.run_on_supernovae, "spcc-random"),
     "active": Listed(active_study.run, "plasticc"),
 }
