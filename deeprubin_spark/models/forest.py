@@ -100,7 +100,9 @@ def _flat(fitted: IsolationForest, n_features: int) -> Forest:
             casting="unsafe",
         )
 
-    feature = np.concatenate([np.where(tree.feature < 0, -1, columns[tree.feature]) for tree, columns in zip(trees, chosen, strict=True)])
+    feature = np.concatenate(
+        [np.where(tree.feature < 0, -1, columns[np.maximum(tree.feature, 0)]) for tree, columns in zip(trees, chosen, strict=True)]
+    )
     return Forest(
         roots=starts[:-1].astype(np.int32),
         feature=feature.astype(np.int32),

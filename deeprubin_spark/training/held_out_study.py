@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,8 @@ def _fitted(objects: Labelled, is_held: NDArray[np.bool_], seed: int, place: Pat
     fit, usual = train_test_split(rest, test_size=USUAL_SHARE, random_state=seed)
     test = np.concatenate([aside, np.flatnonzero(is_held)])
     every = objects.model_rows()
+    never = np.isnan(every.values[fit]).all(axis=0)  # of a band that was not used: scikit-learn's trees refuse it
+    every = replace(every, values=np.where(never, 0.0, every.values))
 
     def fold(rows: IntArray) -> Fold:
         return Fold(every.take(rows), objects.target[rows], objects.object_id[rows])

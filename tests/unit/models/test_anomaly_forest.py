@@ -47,3 +47,9 @@ def test_a_forest_survives_its_arrays(values):
     again = AnomalyForest.of(forest.arrays())
     for mine, theirs in zip(forest.score(values[:9]), again.score(values[:9]), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_one_feature_alone_makes_a_forest():
+    values = np.random.default_rng(5).normal(size=(300, 1))
+    score, shares = AnomalyForest.fit(values, seed=3).score(np.array([[0.0], [9.0]]))
+    assert score[1] > score[0] and shares[1, 0] == 1.0
