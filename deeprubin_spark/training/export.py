@@ -43,6 +43,7 @@ GROUP_ROWS = 256  # about half a megabyte
 FOLD_PERCENT = {"train": 70, "validation": 15, "test": 15}
 _N_STEPS = 64
 _PLAIN = ("row", "label", "weight")
+_PADDING = {POINTS: float("nan")}  # no points; of all other lists 0
 _DONE = "export.json"
 
 
@@ -213,7 +214,7 @@ def _directory(settings: TrainingSettings, versions: dict[str, int], rule: Rule)
             "group": GROUP_ROWS,
         }
         | settings.model_dump(include={"survey", "label_source", "min_detections", "seed", "processes"})
-        | {"points": reads_points(settings.network)}
+        | {"points": "padded by none" if reads_points(settings.network) else False}
     )
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
     return Path(settings.publish_to).expanduser().resolve() / ".training" / key
@@ -237,7 +238,7 @@ def _write_groups(rows: DataFrame, place: Path, n_objects: int, n_groups: int, s
         F.col("id").alias("row"),
         F.lit(0).cast("int").alias("label"),
         F.lit(0.0).cast("float").alias("weight"),
-        *(F.array_repeat(F.lit(0.0).cast("float"), size).alias(name) for name, size in sizes.items()),
+        *(F.array_repeat(F.lit(_PADDING.get(name, 0.0)).cast("float"), size).alias(name) for name, size in sizes.items()),
     )
     every = rows.join(numbered, "object_id").select("object_id", *_PLAIN, *sizes).unionByName(padding)
     grouped = (
