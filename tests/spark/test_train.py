@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 import pyarrow.parquet as pq
 import pytest
@@ -129,6 +130,15 @@ def test_a_training_fold_of_an_odd_number_of_rows_is_padded(spark, place, export
     three = export(run_at(spark, place, "three", "training.processes=3"))
     assert len(three.files) % 3 == 0 and three.n_objects == exported.n_objects
     assert three.n_rows > three.n_objects or exported.n_rows > exported.n_objects or exported.n_objects % 6 == 0
+
+
+def test_padding_for_a_network_over_points_has_none(spark, place):
+    made = export(run_at(spark, place, "points", "training.network=transformer", "training.processes=5"))
+    every = pd.concat([pq.ParquetFile(path_of(url)).read(["object_id", "points"]).to_pandas() for url in made.files])
+    is_padding = every["object_id"].str.startswith("padding")
+    points = np.stack(every["points"].to_numpy())
+    assert is_padding.sum() == made.n_rows - made.n_objects > 0
+    assert np.isnan(points[is_padding]).all()
 
 
 def test_parts_share_their_parents_fold_and_no_object_is_lost_or_unlabelled(exported):
