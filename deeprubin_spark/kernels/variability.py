@@ -45,6 +45,7 @@ _N_BAND = len(BAND_STATISTICS)
 _INSERTION = 48  # values up to which insertion beats quicksort
 _SQRT_HALF = math.sqrt(0.5)
 _FASTMATH = {"reassoc", "contract"}
+_APART = 64  # doubles: twice four registers of 512 bits
 # ln Phi(-s) + s^2 / 2 is a smooth function of t = 8 / (8 + s), for which u in [-1, 1] stands; e^r on [-1, 0] is taken to its 64th power;
 # ln(1 - e) / e for e in [0, 1/2] is one of v = 4 e - 1. Each as the polynomial through Chebyshev nodes.
 _FURTHEST, _T_SCALE = 13.0, 8.0  # in deviations
@@ -362,7 +363,10 @@ def _band_objects(
 ) -> None:
     """`_statistics` of every object and band with points; out (B, F)."""
     room = _most_points(offsets) + 1  # one more, as every point is written before it is known to belong to the band
-    t, f, e, ordered = np.empty(room), np.empty(room), np.empty(room), np.empty(room)
+    # In one piece of memory, `_APART` beyond each other: where a loop writes nearer behind what it reads than one step of the processor is long, it adds up in
+    # another order, and an object's last digit would follow from where the memory happened to be.
+    work = np.empty((4, room + _APART))
+    t, f, e, ordered = work[0], work[1], work[2], work[3]
     for k in range(len(out)):
         for w in range(len(bands)):
             n = 0
