@@ -30,10 +30,31 @@ _EXIT_CODES = (
 
 def job(doc: str | None, name: str, step: Step, argv: Sequence[str] | None, add_flags: AddFlags | None = None) -> int:
     """Parse, resolve settings, open the session, run `step` under the run log. Returns the exit code; errors are one clear line."""
-    try:
+
+    def work() -> int:
         arguments = parser(doc, name, add_flags).parse_args(argv)
         settings = settings_module.load(arguments.env, arguments.set)
         return _in_session(name, step, arguments, settings)
+
+    return _exit_code(name, work)
+
+
+def job_without_session(
+    doc: str | None, name: str, step: Callable[[argparse.Namespace], None], argv: Sequence[str] | None, add_flags: AddFlags
+) -> int:
+    """As `job`, for what needs neither Spark nor a warehouse."""
+
+    def work() -> int:
+        step(parser(doc, name, add_flags).parse_args(argv))
+        return 0
+
+    return _exit_code(name, work)
+
+
+def _exit_code(name: str, work: Callable[[], int]) -> int:
+    """What `work` returns, or the code of the error that it raised, which is told."""
+    try:
+        return work()
     except DeepRubinError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deeprubin_spark import cli
-from deeprubin_spark.errors import DeepRubinError
 from deeprubin_spark.searches import interstellar_study
 from deeprubin_spark.training import code_version
 
@@ -52,14 +51,7 @@ def add_flags(made: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of this job; it starts no session."""
-    try:
-        run(cli.parser(__doc__, "study_interstellar", add_flags).parse_args(argv))
-    except DeepRubinError as error:
-        print(f"study_interstellar: {error}", file=sys.stderr)
-        return error.exit_code
-    except SystemExit as stop:  # argparse: 0 after --help, 2 after a wrong flag
-        return int(stop.code or 0)
-    return 0
+    return cli.job_without_session(__doc__, "study_interstellar", run, argv, add_flags)
 
 
 if __name__ == "__main__":

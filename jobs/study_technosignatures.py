@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deeprubin_spark import cli
-from deeprubin_spark.errors import DeepRubinError
 from deeprubin_spark.searches import technosignature_study
 from deeprubin_spark.training import code_version
 
@@ -55,14 +54,7 @@ def add_flags(made: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of this job; it starts no session."""
-    try:
-        run(cli.parser(__doc__, "study_technosignatures", add_flags).parse_args(argv))
-    except DeepRubinError as error:
-        print(f"study_technosignatures: {error}", file=sys.stderr)
-        return error.exit_code
-    except SystemExit as stop:  # argparse: 0 after --help, 2 after a wrong flag
-        return int(stop.code or 0)
-    return 0
+    return cli.job_without_session(__doc__, "study_technosignatures", run, argv, add_flags)
 
 
 if __name__ == "__main__":
