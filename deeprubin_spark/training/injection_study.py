@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +26,9 @@ from deeprubin_spark.kernels import light_curve_features
 from deeprubin_spark.kernels.light_curves import light_curves
 from deeprubin_spark.kernels.measurements import MODEL_RECORD
 from deeprubin_spark.kernels.observations import Observations
-from deeprubin_spark.kernels.photometry import MAG_PER_RELATIVE_FLUX, ZERO_POINT
+from deeprubin_spark.kernels.photometry import signed_flux_njy
 from deeprubin_spark.models.inputs import FeatureRows, model_features
-from deeprubin_spark.models.novelty import Novelty
+from deeprubin_spark.models.novelty import Novelty, Seen
 from deeprubin_spark.models.published import PublishedModel
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas.features import rule_of
@@ -121,9 +121,8 @@ def fake(path: Path) -> Curve:
     if names[:2] != ("mjd", "mag") or not names[2].startswith("mage"):
         raise ValueError(f"{path}: columns mjd, mag, magerr first expected, found {names}")
     mjd, mag, mag_err = (table[name][np.argsort(table["mjd"])] for name in names[:3])
-    flux = 10.0 ** (-0.4 * (mag - ZERO_POINT))
-    band = np.full(len(flux), band_index("r"), np.int8)
-    return Curve(mjd, band, flux - np.median(flux), flux * mag_err / MAG_PER_RELATIVE_FLUX)
+    flux, flux_err = signed_flux_njy(mag, mag_err, np.ones(len(mag), np.bool_))
+    return Curve(mjd, np.full(len(flux), band_index("r"), np.int8), flux - np.median(flux), flux_err)
 
 
 class Judge:
@@ -135,32 +134,30 @@ class Judge:
 
     def scores(self, curves: Sequence[Curve]) -> FloatArray:
         """(B,) NaN for a curve without features."""
-        model, made = self._model, []
-        for rows, is_there in self._rows(curves):
+        made = [np.zeros(0)]
+        for seen, is_there in self._seen(curves):
             found = np.full(len(is_there), np.nan)
-            seen = model.seen(model.judge(rows), rows.values, model.latents)
             found[is_there] = self._novelty.anomaly(seen).score
             made.append(found)
-        return np.concatenate([np.zeros(0), *made])
+        return np.concatenate(made)
 
     def _components(self, curves: Sequence[Curve]) -> dict[str, FloatArray]:
-        model = self._model
-        made = [model.seen(model.judge(rows), rows.values, model.latents).components for rows, _ in self._rows(curves)]
+        made = [seen.components for seen, _ in self._seen(curves)]
         return {name: np.concatenate([one[name] for one in made]) for name in made[0]}
 
-    def _rows(self, curves: Sequence[Curve]) -> list[tuple[FeatureRows, NDArray[np.bool_]]]:
-        """What the model reads, some at a time, and which of them (B,) have features."""
-        feature_set, found = self._model.feature_set, []
-        columns = [feature_set.names.index(name) for name in model_features(feature_set)]
+    def _seen(self, curves: Sequence[Curve]) -> Iterator[tuple[Seen, NDArray[np.bool_]]]:
+        """What the model makes of those with features, some curves at a time, and which of them (B,) these are."""
+        model = self._model
+        columns = [model.feature_set.names.index(name) for name in model_features(model.feature_set)]
         for start in range(0, len(curves), _AT_ONCE):
             some = curves[start : start + _AT_ONCE]
             offsets = np.concatenate(([0], np.cumsum([len(curve.mjd) for curve in some])))
             mjd, band, flux, flux_err = (np.concatenate(of) for of in zip(*some, strict=True))
-            made = light_curve_features.extract(Observations.of_curves(light_curves(offsets, mjd, band, flux, flux_err)), feature_set)
+            made = light_curve_features.extract(Observations.of_curves(light_curves(offsets, mjd, band, flux, flux_err)), model.feature_set)
             is_there = made.status == light_curve_features.STATUS_NAMES.index("ok")
-            rows = FeatureRows(made.values[:, columns].astype(np.float32), made.grid_time, made.grid_mean, made.grid_sd)
-            found.append((rows.take(np.flatnonzero(is_there)), is_there))
-        return found
+            every = FeatureRows(made.values[:, columns].astype(np.float32), made.grid_time, made.grid_mean, made.grid_sd)
+            rows = every.take(np.flatnonzero(is_there))
+            yield model.seen(model.judge(rows), rows.values, model.latents), is_there
 
 
 class Found(NamedTuple):
