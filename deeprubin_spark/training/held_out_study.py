@@ -20,31 +20,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import train_test_split
 
-from deeprubin_spark.kernels.feature_catalogue import FEATURE_SETS
 from deeprubin_spark.models import published
 from deeprubin_spark.models.forest import AnomalyForest
-from deeprubin_spark.models.inputs import FeatureScaler, model_features
-from deeprubin_spark.models.losses import class_weights
-from deeprubin_spark.models.networks import shape_of
-from deeprubin_spark.models.novelty import COMPONENTS
+from deeprubin_spark.models.novelty import COMPONENTS, Novelty
 from deeprubin_spark.models.uncertainty import entropy
+from deeprubin_spark.schemas.features import rule_of
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+from deeprubin_spark.settings import TrainingSettings
 from deeprubin_spark.training.checkpoints import Checkpoints
 from deeprubin_spark.training.export import Fold
-from deeprubin_spark.training.fits import BATCH_SIZE, LEARNING_RATE, in_memory
+from deeprubin_spark.training.fits import in_memory
 from deeprubin_spark.training.labelled import Labelled
-from deeprubin_spark.training.loop import Alone, Plan, train
-from deeprubin_spark.training.publish import finished, fitted_novelty
+from deeprubin_spark.training.loop import Alone, train
+from deeprubin_spark.training.publish import finished, fitted_novelty, plan_of
 from deeprubin_spark.training.studies import Study, summarised, write
 
 VERSION = 2  # of what a fit does
 HELD_CLASSES = ("Kilonova", "SLSN-I", "TDE", "Mira", "Microlensing")
+SURVEY = "plasticc"  # whose feature set, that of all six-band surveys, and settings are the published model's
 EPOCHS = 30
 MOST_TRAIN = 6000
 TEST_SHARE, USUAL_SHARE = 0.2, 0.15
@@ -152,7 +150,7 @@ def _fitted(objects: Labelled, is_held: NDArray[np.bool_], seed: int, place: Pat
     def fold(rows: IntArray) -> Fold:
         return Fold(every.take(rows), objects.target[rows], objects.object_id[rows])
 
-    model, novelty = _model(fold(fit), fold(usual), objects.model_names(), seed, place)
+    model, novelty = _model(fold(fit), fold(usual), seed, place)
     rows = every.take(test)
     judged = model.judge(rows)
     made = novelty.anomaly(model.seen(judged, rows.values, novelty.latents))
@@ -164,23 +162,11 @@ def _fitted(objects: Labelled, is_held: NDArray[np.bool_], seed: int, place: Pat
     }
 
 
-def _model(fit: Fold, usual: Fold, names: Sequence[str], seed: int, place: Path) -> tuple[published.PublishedModel, Any]:
+def _model(fit: Fold, usual: Fold, seed: int, place: Path) -> tuple[published.PublishedModel, Novelty]:
     """Trained and finished as a published one."""
-    counts = torch.from_numpy(np.bincount(fit.target, minlength=len(CLASS_NAMES)))
-    plan = Plan(
-        shape=shape_of("tcn", len(names), len(CLASS_NAMES), fit.rows.grid_mean.shape[1]),
-        scaler=FeatureScaler.fit(fit.rows.values, names),
-        class_weight=class_weights(counts).float().numpy(),
-        n_rows=len(fit.target),
-        n_shards=1,
-        n_steps=fit.rows.grid_time.shape[1],
-        epochs=EPOCHS,
-        batch_size=BATCH_SIZE,
-        learning_rate=LEARNING_RATE,
-        seed=seed,
-    )
+    settings = TrainingSettings(survey=SURVEY, epochs=EPOCHS, processes=1, seed=seed)
+    plan = plan_of(fit, len(fit.target), settings)
     trained = train(plan, Alone(), in_memory(fit.rows, fit.target, plan), Checkpoints(place))
-    feature_set = next(made for made in FEATURE_SETS.values() if model_features(made) == tuple(names))
-    parts = finished(plan, trained, AnomalyForest.fit(fit.rows.values, seed), fit, usual, feature_set)
-    model = published.assemble({}, parts)
+    forest = AnomalyForest.fit(fit.rows.values, seed)
+    model = published.assemble({}, finished(plan, trained, forest, fit, usual, rule_of(SURVEY).feature_set))
     return model, fitted_novelty(model, fit, usual.rows, seed)

@@ -84,15 +84,21 @@ def train_and_publish(run: Run) -> PublishedModel:
 
 def planned(made: Export, train: Fold, settings: TrainingSettings) -> Plan:
     """What the ranks need to know: sizes, scaling and class weights of the training fold, and the settings."""
+    return plan_of(train, made.n_rows, settings)
+
+
+def plan_of(train: Fold, n_rows: int, settings: TrainingSettings) -> Plan:
+    """The plan for a training fold that is read as so many rows, padding included."""
     counts = torch.from_numpy(np.bincount(train.target, minlength=len(CLASS_NAMES)))
     names = model_features(rule_of(settings.survey).feature_set)
+    n_bands, n_steps = train.rows.grid_mean.shape[1:]
     return Plan(
-        shape=shape_of(settings.network, len(names), len(CLASS_NAMES), made.n_bands),
+        shape=shape_of(settings.network, len(names), len(CLASS_NAMES), n_bands),
         scaler=FeatureScaler.fit(train.rows.values, names),
         class_weight=class_weights(counts).float().numpy(),
-        n_rows=made.n_rows,
+        n_rows=n_rows,
         n_shards=settings.processes,
-        n_steps=train.rows.grid_time.shape[1],
+        n_steps=n_steps,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
