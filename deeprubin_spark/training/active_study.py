@@ -31,11 +31,12 @@ from deeprubin_spark.models.forest import AnomalyForest
 from deeprubin_spark.models.inputs import FeatureScaler
 from deeprubin_spark.models.uncertainty import entropy
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
+from deeprubin_spark.training.held_out_study import HELD_CLASSES, place_of
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.studies import Number, Row, Study, number, write
 
 VERSION = 1  # of what a loop does
-KINDS = ("Kilonova", "SLSN-I", "TDE", "Mira", "Microlensing")
+KINDS = HELD_CLASSES
 BASE_RATE = 0.01
 N_VOTES = 100
 FOREST, ENTROPY, SCORE = "isolation forest", "entropy", "score"
@@ -53,7 +54,7 @@ Rank = Callable[[IntArray, Flags], FloatArray]  # rows voted on and whether of t
 def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
     """All loops, each kept as soon as it is done, then the result, which is also written."""
     kinds = {kind: study.objects.target == CLASS_NAMES.index(kind) for kind in KINDS}
-    found = {kind: [_loops_of(study, kind, is_kind, seed) for seed in seeds] for kind, is_kind in kinds.items() if is_kind.any()}
+    found = {kind: [_loops_of(study, kind, is_kind, seed, seeds) for seed in seeds] for kind, is_kind in kinds.items() if is_kind.any()}
     rows: list[Row] = []
     for start, more in LOOPS.items():
         if any(f"{start}, {STATIC}" not in one for of_kind in found.values() for one in of_kind):
@@ -102,10 +103,10 @@ def share(static: FloatArray) -> FloatArray:
     return np.asarray((np.argsort(np.argsort(-static, kind="stable"), kind="stable") + 1.0) / len(static))
 
 
-def _loops_of(study: Study, kind: str, is_kind: Flags, seed: int) -> Said:
-    """What the expert says in each loop of a kind and seed; from files where they are there."""
+def _loops_of(study: Study, kind: str, is_kind: Flags, seed: int, seeds: Sequence[int]) -> Said:
+    """What the expert says in each loop of a kind and seed; from files where they are there. seeds : of the fits of the study `held_out`"""
     found = _kept(study, kind, seed, "", lambda: loops(study.objects, is_kind, seed))
-    held_out = held_out_scores(study.directory / "held-out", kind, is_kind)
+    held_out = held_out_scores([place_of(study, kind, is_kind, one) for one in seeds], is_kind)
     if not len(held_out):
         return found
     fits = hashlib.sha256(held_out.tobytes()).hexdigest()
@@ -130,12 +131,12 @@ def _kept(study: Study, kind: str, seed: int, fits: str, make: Callable[[], Mapp
     return votes
 
 
-def held_out_scores(directory: Path, kind: str, is_kind: Flags) -> FloatArray:
-    """Anomaly scores (S, N) by the models that the study `held_out` has made without a kind, NaN of the objects that trained them; (0, N) where it made none.
+def held_out_scores(fits: Sequence[Path], is_kind: Flags) -> FloatArray:
+    """Anomaly scores (S, N) by those of the models that the study `held_out` has made without a kind, NaN of the objects that trained them.
 
     ValueError for fits on other objects than these.
     """
-    places = sorted(directory.glob(f"{kind}-*.npz"))
+    places = [place for place in fits if place.is_file()]
     found = np.full((len(places), len(is_kind)), np.nan)
     for i, place in enumerate(places):
         with np.load(place, allow_pickle=False) as kept:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from deeprubin_spark.kernels.calibration import conformal_scores, conformal_thre
 from deeprubin_spark.models.boosted_copies import boosted_trees
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.metrics import accuracy, log_losses
-from deeprubin_spark.training.studies import Study, signal_to_noise, summarised, write
+from deeprubin_spark.training.studies import Study, kept_arrays, signal_to_noise, summarised, write
 
 COVERAGE = 0.9
 VERSION = 1  # of what a fit does
@@ -66,14 +65,7 @@ def _kept(study: Study, copies: Labelled, judged: IntArray, seed: int) -> Fitted
     """The seed's fits, from the file if they are there."""
     key = hashlib.sha256(json.dumps([VERSION, study.objects.sha256, copies.sha256, seed]).encode()).hexdigest()[:16]
     place = study.directory / "coverage" / f"{key}.npz"
-    if not place.is_file():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_name(f".{key}.{os.getpid()}.npz")
-        np.savez(fresh, **_fitted(study, copies, judged, seed)._asdict())
-        fresh.replace(place)
-        print(f"  coverage seed {seed}: fitted", file=sys.stderr)
-    with np.load(place, allow_pickle=False) as kept:
-        return Fitted(**kept)
+    return Fitted(**kept_arrays(place, lambda: _fitted(study, copies, judged, seed)._asdict()))
 
 
 def _fitted(study: Study, copies: Labelled, judged: IntArray, seed: int) -> Fitted:
@@ -99,6 +91,7 @@ def _fitted(study: Study, copies: Labelled, judged: IntArray, seed: int) -> Fitt
         conformal_scores(probabilities, rng.uniform(size=len(judged))) <= threshold
     )  # some empty: with the most probable class they would hold more
     right = of_copies.argmax(axis=1) == truth
+    print(f"  coverage seed {seed}: fitted", file=sys.stderr)
     return Fitted(probabilities, sets, log_losses(of_copies, truth), right, np.asarray(time.process_time() - begin))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -38,7 +37,7 @@ from deeprubin_spark.training.fits import in_memory
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.loop import Alone, train
 from deeprubin_spark.training.publish import finished, fitted_novelty, plan_of
-from deeprubin_spark.training.studies import Study, summarised, write
+from deeprubin_spark.training.studies import Study, kept_arrays, summarised, write
 
 VERSION = 2  # of what a fit does
 HELD_CLASSES = ("Kilonova", "SLSN-I", "TDE", "Mira", "Microlensing")
@@ -121,17 +120,16 @@ def _recalls(value: FloatArray, is_held: NDArray[np.bool_]) -> dict[str, float]:
     return dict(zip(BUDGETS, np.mean(found, axis=0).tolist(), strict=True))
 
 
-def _kept(study: Study, kind: str, is_held: NDArray[np.bool_], seed: int) -> Judged:
-    """What the model of a kind and seed makes of the objects it is judged by, from the file if it is there."""
+def place_of(study: Study, kind: str, is_held: NDArray[np.bool_], seed: int) -> Path:
+    """Where the study keeps what the model of a kind and seed makes of the objects it is judged by: row, is_held and METHODS, (M,) each."""
     told = [VERSION, study.objects.sha256, hashlib.sha256(is_held.tobytes()).hexdigest(), seed, EPOCHS]
-    place = study.directory / "held-out" / f"{kind}-{seed}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}.npz"
-    if not place.is_file():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_name(f".{place.stem}.{os.getpid()}.npz")
-        np.savez(fresh, **_fitted(study.objects, is_held, seed, place.with_suffix("")))
-        fresh.replace(place)
-    with np.load(place, allow_pickle=False) as kept:
-        found = {name: kept[name] for name in kept}
+    return study.directory / "held-out" / f"{kind}-{seed}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}.npz"
+
+
+def _kept(study: Study, kind: str, is_held: NDArray[np.bool_], seed: int) -> Judged:
+    """What stands in `place_of`, made first where it does not."""
+    place = place_of(study, kind, is_held, seed)
+    found = kept_arrays(place, lambda: _fitted(study.objects, is_held, seed, place.with_suffix("")))
     study.seconds[kind, seed] = float(found.pop("seconds"))
     return found
 

@@ -131,6 +131,17 @@ class Study:
         return {}
 
 
+def kept_arrays(place: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays in an .npz file; what `make` gives, written there first, where it is not yet."""
+    if not place.is_file():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        fresh = place.with_name(f".{place.stem}.{os.getpid()}.npz")
+        np.savez(fresh, **make())
+        fresh.replace(place)
+    with np.load(place, allow_pickle=False) as kept:
+        return {name: kept[name] for name in kept}
+
+
 def signal_to_noise(objects: Labelled) -> FloatArray:
     """Highest |mean / sd| of the Gaussian process on the grid, in any band (N,) [1]."""
     ratio = np.abs(objects.grid_mean.astype(np.float64)) / np.maximum(objects.grid_sd, 1e-12)

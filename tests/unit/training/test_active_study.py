@@ -10,6 +10,7 @@ from deeprubin_spark.reporting.study_sections import study_section
 from deeprubin_spark.schemas.taxonomy import CLASS_NAMES
 from deeprubin_spark.training import active_study
 from deeprubin_spark.training.active_study import night, rank_by_votes, voted
+from deeprubin_spark.training.held_out_study import place_of
 from deeprubin_spark.training.labelled import Labelled
 from deeprubin_spark.training.studies import Study
 
@@ -89,17 +90,18 @@ def test_the_score_of_models_that_saw_neither_class_nor_object_starts_loops_too(
     monkeypatch.setattr(active_study, "N_VOTES", 12)
     monkeypatch.setattr(active_study, "KINDS", ("Kilonova", "TDE"))
     made, rng = objects(), np.random.default_rng(3)
+    study = Study(made, np.zeros(400, bool), tmp_path, "deeprubin-study --study active", "0" * 40)
     (tmp_path / "held-out").mkdir()
     for kind, place in (("Kilonova", KILONOVA), ("TDE", TDE)):
         is_held = made.target == place
         for seed in (1, 2):
             row = np.sort(np.concatenate([np.flatnonzero(is_held), rng.choice(np.flatnonzero(~is_held), 25, replace=False)]))
             score = np.where(is_held[row], 2.0, 1.0) + rng.normal(size=len(row))
-            np.savez(tmp_path / "held-out" / f"{kind}-{seed}-abc.npz", row=row, is_held=is_held[row], score=score)
-    study = Study(made, np.zeros(400, bool), tmp_path, "deeprubin-study --study active", "0" * 40)
+            np.savez(place_of(study, kind, is_held, seed), row=row, is_held=is_held[row], score=score)
     names = [row["name"] for row in active_study.run(study, [1])["rows"]]
     assert names[-2:] == ["score, static", "score, votes"]
-    scores = active_study.held_out_scores(tmp_path / "held-out", "TDE", made.target == TDE)
+    fits = [place_of(study, "TDE", made.target == TDE, seed) for seed in (1, 2, 3)]
+    scores = active_study.held_out_scores(fits, made.target == TDE)
     assert scores.shape == (2, 400) and np.isfinite(scores).sum(axis=1).tolist() == [55, 55]
     with pytest.raises(ValueError, match="fits on the 400 objects of this study expected"):
-        active_study.held_out_scores(tmp_path / "held-out", "TDE", made.target == MIRA)
+        active_study.held_out_scores(fits, made.target == MIRA)
