@@ -8,11 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from deeprubin_spark.reporting.search_facts import Searches
-from deeprubin_spark.schemas.features import GRID_COLUMNS
-from deeprubin_spark.schemas.packed_points import model_point_rows
+from deeprubin_spark.reporting.search_facts import Searches, drawn_of
 
 # The steps of a night in the order in which they run; it is finished without searches. Other jobs of `runs` (report_night, nightly) are no part of the page.
 STEP_ORDER: tuple[str, ...] = ("ingest_archive", "build_lightcurves", "extract_features", "score_night")
@@ -25,7 +21,7 @@ _COUNT_ORDER: tuple[str, ...] = (
     *("ok", "too_few_points", "fit_failed", "bad_input", "scored", "abstained", "ranked"),
 )
 _PLAIN = (
-    *("rank", "object_id", "ra", "dec", "score", "explanation", "n_detections", "n_limits", "t_ref_mjd"),
+    *("rank", "object_id", "ra", "dec", "score", "explanation", "n_detections", "n_limits"),
     *("class_status", "class_reason", "p_class"),
 )
 
@@ -229,9 +225,7 @@ def labelled_of(rows: Sequence[dict[str, Any]], model_version: str | None) -> tu
 
 def _strange(row: dict[str, Any]) -> Strange:
     plain: dict[str, Any] = {name: row[name] for name in _PLAIN} | {"class_name": row["class"]}
-    grids: dict[str, Any] = {name: tuple(np.frombuffer(row[name] or b"", "<f4").tolist()) for name in GRID_COLUMNS}
-    points = tuple(model_point_rows(row["points"] or b""))
-    return Strange(**plain, **grids, contributions=tuple(row["contributions"] or ()), points=points)
+    return Strange(**plain, **drawn_of(row), contributions=tuple(row["contributions"] or ()))
 
 
 def _by_reason(outcomes: Sequence[Outcome], result: str) -> dict[str, int]:

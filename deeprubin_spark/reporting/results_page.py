@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deeprubin_spark.reporting.markdown import cell
+from deeprubin_spark.reporting.markdown import cell, table
 from deeprubin_spark.reporting.search_sections import search_section
 from deeprubin_spark.reporting.study_sections import study_section
 
@@ -58,11 +58,10 @@ def results_page(directory: Path) -> str:
 def _answers(result: Mapping[str, Any]) -> str:
     """What a query on the tables answers after the jobs named."""
     columns = list(result["rows"][0])
-    table = [f"| {' | '.join(name.replace('_', ' ') for name in columns)} |", "|---" * len(columns) + "|"]
-    table += [f"| {' | '.join(cell(str(row[name])) for name in columns)} |" for row in result["rows"]]
+    answers = table([name.replace("_", " ") for name in columns], ([cell(str(row[name])) for name in columns] for row in result["rows"]))
     block = ["```", *result["command"], f'deeprubin sql "{result["sql"]}"', "```"]
     origin = f"- commit {result['commit'][:12]}, data {result['data_sha256'][:12]}"
-    return "\n".join([f"## {result['answers']}", "", result["told"], "", *table, "", *block, "", origin, ""])
+    return "\n".join([f"## {result['answers']}", "", result["told"], "", *answers, "", *block, "", origin, ""])
 
 
 def _scaling(result: Mapping[str, Any]) -> str:
@@ -74,9 +73,10 @@ def _scaling(result: Mapping[str, Any]) -> str:
         f"each, on {result['machine']}. Two processes are {result['times']:.2f} times as fast; the losses of one that holds both shards differ by "
         f"{result['largest_relative_difference_of_losses']:.0e} at most.",
         "",
-        "| processes | s an epoch | light curves a second |",
-        "|---|---|---|",
-        *(f"| {row['processes']} | {row['seconds_an_epoch']:.1f} | {row['light_curves_a_second']:,} |" for row in result["rows"]),
+        *table(
+            ("processes", "s an epoch", "light curves a second"),
+            ((str(row["processes"]), f"{row['seconds_an_epoch']:.1f}", f"{row['light_curves_a_second']:,}") for row in result["rows"]),
+        ),
         "",
         f"- `{result['command']}`, commit {result['commit'][:12]}, data {result['data_sha256'][:12]}",
         "",
@@ -90,23 +90,18 @@ def _section(name: str, results: Sequence[Mapping[str, Any]]) -> str:
         return ""
     told = [f"## {TITLES[name]}", "", f"{results[0]['objects']:,} objects. Published: {cell(results[0]['published'])}.", ""]
     for group in dict.fromkeys(group for result in results for group in result["scores"]):
-        told += [*_table(group, [result for result in results if group in result["scores"]]), ""]
+        told += [*_of_group(group, [result for result in results if group in result["scores"]]), ""]
     told += [line for result in results for line in _paired(result)]
     return "\n".join([*told, *(_origin(result) for result in results), ""])
 
 
-def _table(group: str, results: Sequence[Mapping[str, Any]]) -> list[str]:
+def _of_group(group: str, results: Sequence[Mapping[str, Any]]) -> list[str]:
     scores = {result["model"]: {k: v for k, v in result["scores"][group].items() if isinstance(v, dict)} for result in results}
     columns = list(dict.fromkeys(name for of_model in scores.values() for name in of_model))
     judged = results[0]["scores"][group]["judged"]
-    rows = [
-        f"| {group}, {judged:,} judged | {' | '.join(NAMES.get(name, name.replace('_', ' ')) for name in columns)} |",
-        "|---" * (len(columns) + 1) + "|",
-    ]
     best = {name: (min if name in LOWER_IS_BETTER else max)(of_model[name]["mean"] for of_model in scores.values()) for name in columns}
-    for model, of_model in scores.items():
-        rows.append(f"| {model} | {' | '.join(_number(of_model[name], best[name]) for name in columns)} |")
-    return rows
+    head = [f"{group}, {judged:,} judged", *(NAMES.get(name, name.replace("_", " ")) for name in columns)]
+    return table(head, ([model, *(_number(of_model[name], best[name]) for name in columns)] for model, of_model in scores.items()))
 
 
 def _number(score: Mapping[str, Any], best: float) -> str:

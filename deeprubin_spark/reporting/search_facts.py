@@ -132,8 +132,13 @@ def _candidate(row: dict[str, Any]) -> Candidate:
     if "observations" in row:
         seen = sorted(row["observations"] or (), key=lambda one: one["mjd"])
         return Candidate(**told, observations=tuple(seen))
-    grids: dict[str, Any] = {name: tuple(np.frombuffer(row[name] or b"", "<f4").tolist()) for name in GRID_COLUMNS}
-    return Candidate(**told, **grids, t_ref_mjd=row["t_ref_mjd"], points=tuple(model_point_rows(row["points"] or b"")))
+    return Candidate(**told, **drawn_of(row))
+
+
+def drawn_of(row: dict[str, Any]) -> dict[str, Any]:
+    """What is drawn of an object, from its columns of `features`: reference time, grids, points; nothing where there is no such row."""
+    grids = {name: tuple(np.frombuffer(row[name] or b"", "<f4").tolist()) for name in GRID_COLUMNS}
+    return {"t_ref_mjd": row["t_ref_mjd"], **grids, "points": tuple(model_point_rows(row["points"] or b""))}
 
 
 def _disc(cells: Rows, rings: Rows, night: dt.date, model_version: str | None) -> Disc | None:

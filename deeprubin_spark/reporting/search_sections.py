@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deeprubin_spark.reporting.markdown import cell
+from deeprubin_spark.reporting.markdown import cell, table
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -126,8 +126,7 @@ def _shapes(rows: Rows) -> list[str]:
 
 def _table(columns: Mapping[str, str], rows: Rows) -> list[str]:
     """Columns by their key in the rows; nothing where a value is missing."""
-    lines = [f"| {' | '.join(columns.values())} |", "|---" * len(columns) + "|"]
-    return lines + [f"| {' | '.join('' if row[key] is None else cell(_text(row[key])) for key in columns)} |" for row in rows]
+    return table([*columns.values()], (["" if row[key] is None else cell(_text(row[key])) for key in columns] for row in rows))
 
 
 def _text(value: float | str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deeprubin_spark.reporting.markdown import cell
+from deeprubin_spark.reporting.markdown import cell, table
 
 TITLES: Mapping[str, str] = {
     "sigma": "Does the network gain by knowing the errors?",
@@ -92,9 +92,10 @@ def study_section(result: Mapping[str, Any]) -> str:
             "",
             f"{SETS.get(name, 'SPCC, one split')}, {result['objects']:,} objects. " + TOLD[name].format(**result),
             "",
-            f"| | {' | '.join(NAMES.get(of, of.replace('_', ' ')) for of in columns)} |",
-            "|---" * (len(columns) + 1) + "|",
-            *(f"| {cell(row['name'])} | {' | '.join(_number(row.get(of)) for of in columns)} |" for row in rows),
+            *table(
+                ["", *(NAMES.get(of, of.replace("_", " ")) for of in columns)],
+                ([cell(row["name"]), *(_number(row.get(of)) for of in columns)] for row in rows),
+            ),
             "",
             _origin(result),
             "",
