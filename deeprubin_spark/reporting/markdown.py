@@ -11,5 +11,5 @@ def cell(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table; texts that may hold what is no text of ours go through `cell` first."""
-    return [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
+    """Lines of a table, whose first column may have no name; texts that may hold what is no text of ours go through `cell` first."""
+    return [f"| {' | '.join(head).lstrip()} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
