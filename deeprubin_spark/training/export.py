@@ -43,6 +43,7 @@ GROUP_ROWS = 256  # about half a megabyte
 FOLD_PERCENT = {"train": 70, "validation": 15, "test": 15}
 _N_STEPS = 64
 _PLAIN = ("row", "label", "weight")
+_FORM = 2  # of what is written: an export of another form is not looked at
 _PADDING = {POINTS: float("nan")}  # no points; of all other lists 0
 _DONE = "export.json"
 
@@ -58,7 +59,6 @@ class Export:
     group_rows: int
     n_objects: int
     n_parents: int
-    n_bands: int
     columns: tuple[str, ...]
     features_version: int
     labels_version: int
@@ -125,7 +125,6 @@ def export(run: Run) -> Export:
         group_rows=group_rows,
         n_objects=n_objects,
         n_parents=n_parents,
-        n_bands=len(rule.feature_set.bands),
         columns=(*_PLAIN, *sizes),
         features_version=versions[rule.table.name],
         labels_version=versions[LABELS.name],
@@ -214,7 +213,7 @@ def _directory(settings: TrainingSettings, versions: dict[str, int], rule: Rule)
             "group": GROUP_ROWS,
         }
         | settings.model_dump(include={"survey", "label_source", "min_detections", "seed", "processes"})
-        | {"points": "padded by none" if reads_points(settings.network) else False}
+        | {"points": reads_points(settings.network), "form": _FORM}
     )
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
     return Path(settings.publish_to).expanduser().resolve() / ".training" / key
