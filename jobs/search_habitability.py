@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from deeprubin_spark import cli
@@ -31,7 +32,7 @@ from deeprubin_spark.searches import habitability, supernova_events
 
 
 def run(run: Run, arguments: argparse.Namespace) -> None:
-    """Events first; map, rates and rings from them and from all scores of the nights, of every model that scored them."""
+    """Events first; map, rates and rings from them and from all scores of the nights, of every model that scored them, by pixel of the sky."""
     rule, scores = rule_of(run.survey), run.read(SCORES, survey=run.survey, nights=run.nights)
     features = run.read(rule.table, survey=run.survey, nights=run.nights).where(F.col("feature_set") == rule.feature_set.name)
     if arguments.dry_run:
@@ -39,13 +40,16 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         return
     run.replace_slice(HABITABILITY_EVENT, supernova_events.events(scores, features), nights=run.nights, survey=run.survey)
     events = run.warehouse.read(HABITABILITY_EVENT, survey=run.survey, nights=run.nights)
+    # From all scores, and read three times; a cached frame keeps its partitions, and these few rows need no more than one.
+    pixels = habitability.pixels_of(scores, run.nights).repartition(1).persist(StorageLevel.DISK_ONLY)
     together = (
-        (HABITABILITY_HEALPIX, habitability.map_of(scores, run.nights)),
-        (HABITABILITY_RATE, habitability.rates_of(scores, events, run.nights)),
-        (HABITABILITY_RING, habitability.rings_of(scores, events, run.nights)),
+        (HABITABILITY_HEALPIX, habitability.map_of(pixels, run.nights)),
+        (HABITABILITY_RATE, habitability.rates_of(pixels, events, run.nights)),
+        (HABITABILITY_RING, habitability.rings_of(pixels, events, run.nights)),
     )
     for table, rows in together:
         run.replace_slice(table, rows, nights=run.nights[-1:], survey=run.survey, first_night=run.nights[0].isoformat())
+    pixels.unpersist()
     if not habitability.is_nearby(run.read(HABITABILITY_NEARBY)):
         run.replace_slice(HABITABILITY_NEARBY, habitability.nearby(run.session), nights=None)
     counted = events.agg(F.count("*").alias("events"), F.count("host_probability").alias("with_host")).collect()[0]  # one row: bounded

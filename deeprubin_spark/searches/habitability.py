@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from deeprubin_spark import arrow
@@ -33,42 +33,63 @@ FARTHEST = 80.0  # [Mpc] as far as the catalogue of galaxies reaches
 N_RINGS = 20
 N_DRAWS, SEED = 4_000, 1
 _OF_MODEL = ("survey", "model_version")
-_GROUPS = {"ia": ("p_ia",), "cc": ("p_ii", "p_ibc"), "slsn": ("p_slsn",)}  # what the map tells apart
+_GROUPS = {"ia": "p_ia", "cc": "p_cc", "slsn": "p_slsn"}  # what the map tells apart
 _IN_DISC = ("SNIa", "SNII", "SNIbc")
 
 
-def map_of(scores: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
-    """`habitability_healpix` rows of `scores` rows of these nights, ascending, of one survey; abstained objects show that somebody looked."""
-    keys = (*_OF_MODEL, "healpix")
-    sums = {f"n_{name}": sum((F.col(p) for p in columns), F.lit(0.0)) for name, columns in _GROUPS.items()}
-    counted = _latest(scores).withColumns(sums).groupBy(*keys).agg(*(_sum_and_square(name) for name in sums))
-    pixels = _exposures(scores).join(counted, list(keys), "left").withColumns(_window(nights))
-    wanted = [F.col(f"{name}.{part}").alias(f"{part}_{name}") for name in sums for part in ("total", "square")]
-    columns = [*(F.col(c) for c in (*keys, "first_night", "night", "nights", "exposure")), *wanted]
-    return HABITABILITY_HEALPIX.select(pixels.select(*columns).mapInArrow(_with_rates, HABITABILITY_HEALPIX.spark_schema()))
+def pixels_of(scores: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
+    """The pixels in which `scores` rows of these nights, of one survey, lie: what the map, rates and rings are made of. All in one pass.
+
+    survey, model_version, healpix      nights [1] on which somebody looked, also in vain: objects may be abstained      exposure [deg2 yr]
+    n_objects [1] scored there at last      a record of total and square for the probabilities of each kind, and of core collapse together
+    """
+    placed = _placed(scores.transform(with_kinds))
+    if len(nights) > 1:  # each object once, by its latest score
+        scored_on = F.max(F.when(F.col("p_ia").isNotNull(), F.col("night"))).over(Window.partitionBy(*_OF_MODEL, "object_id"))
+        placed = placed.withColumn("scored_on", scored_on)
+        placed = placed.withColumns({p: F.when(F.col("night") == F.col("scored_on"), F.col(p)) for p in PROBABILITIES.values()})
+    together = placed.withColumn("p_cc", F.col("p_ii") + F.col("p_ibc"))
+    span = F.datediff(F.max("night"), F.min("night")) + F.lit(1 + VISIBLE_DAYS)
+    return together.groupBy(*_OF_MODEL, "healpix").agg(
+        F.size(F.collect_set("night")).alias("nights"),
+        (span * F.lit(PIXEL_AREA / 365.25)).alias("exposure"),
+        F.count("p_ia").alias("n_objects"),
+        *(_record(name, F.col(name), F.col(name) * F.col(name)) for name in (*PROBABILITIES.values(), "p_cc")),
+    )
 
 
-def rates_of(scores: DataFrame, events: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
-    """`habitability_rate` rows of `scores` and `habitability_event` rows of these nights, ascending, of one survey."""
-    by_kind = _latest(scores).withColumn("of", F.explode(F.array(*(_kind_and(F.col(p), kind) for kind, p in PROBABILITIES.items()))))
-    counted = by_kind.groupBy(*_OF_MODEL, F.col("of.kind").alias("kind")).agg(_sum_and_square("of.p", "n"), F.count("*").alias("n_objects"))
-    exposed = _exposures(scores).groupBy(*_OF_MODEL).agg(F.sum("exposure").alias("exposure"))
+def map_of(pixels: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
+    """`habitability_healpix` rows of `pixels_of` rows of these nights, ascending."""
+    wanted = [F.col(f"{p}.{part}").alias(f"{part}_n_{name}") for name, p in _GROUPS.items() for part in ("total", "square")]
+    columns = [*(F.col(c) for c in (*_OF_MODEL, "healpix", "first_night", "night", "nights", "exposure")), *wanted]
+    rows = pixels.withColumns(_window(nights)).select(*columns)
+    return HABITABILITY_HEALPIX.select(rows.mapInArrow(_with_rates, HABITABILITY_HEALPIX.spark_schema()))
+
+
+def rates_of(pixels: DataFrame, events: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
+    """`habitability_rate` rows of `pixels_of` and `habitability_event` rows of these nights, ascending, of one survey."""
+    sums = (_record(p, F.col(f"{p}.total"), F.col(f"{p}.square")) for p in PROBABILITIES.values())
+    of_model = pixels.groupBy(*_OF_MODEL).agg(F.sum("exposure").alias("exposure"), F.sum("n_objects").alias("n_objects"), *sums)
+    scored = of_model.where("n_objects > 0")
+    kinds = F.explode(F.array(*(F.struct(F.lit(kind).alias("kind"), F.col(p).alias("n")) for kind, p in PROBABILITIES.items())))
+    counted = scored.select(*_OF_MODEL, "exposure", "n_objects", kinds.alias("of"))
     near = _latest_events(events).where("absolute_magnitude IS NOT NULL").mapInArrow(_per_volume, _NEAR.spark_schema())
-    of_volume = near.groupBy(*_OF_MODEL, "kind").agg(F.sum("p").alias("n_with_host"), _sum_and_square("weight", "volume"))
-    rows = counted.join(exposed, list(_OF_MODEL)).join(of_volume, [*_OF_MODEL, "kind"], "left").withColumns(_window(nights))
-    sums = [F.col(f"{name}.{part}").alias(f"{part}_{name}") for name in ("n", "volume") for part in ("total", "square")]
-    columns = [*(F.col(c) for c in (*_OF_MODEL, "kind", "first_night", "night", "n_objects", "exposure", "n_with_host")), *sums]
+    weights = _record("volume", F.col("weight"), F.col("weight") * F.col("weight"))
+    of_volume = near.groupBy(*_OF_MODEL, "kind").agg(F.sum("p").alias("n_with_host"), weights)
+    rows = counted.select("*", "of.kind", "of.n").join(of_volume, [*_OF_MODEL, "kind"], "left").withColumns(_window(nights))
+    wanted = [F.col(f"{name}.{part}").alias(f"{part}_{name}") for name in ("n", "volume") for part in ("total", "square")]
+    columns = [*(F.col(c) for c in (*_OF_MODEL, "kind", "first_night", "night", "n_objects", "exposure", "n_with_host")), *wanted]
     return HABITABILITY_RATE.select(rows.select(*columns).mapInArrow(_with_limits, HABITABILITY_RATE.spark_schema()))
 
 
-def rings_of(scores: DataFrame, events: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
+def rings_of(pixels: DataFrame, events: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
     """`habitability_ring` rows: the model's rings, with the supernovae seen as far from their hosts' centres."""
     rings = disc_rings()
     types = ", ".join(f"{name} {HABITABILITY_RING.column(name).type}" for name in rings.columns)
-    model = scores.sparkSession.createDataFrame(rings, types)
+    model = pixels.sparkSession.createDataFrame(rings, types)
     placed = _latest_events(events).where("offset_kpc IS NOT NULL").withColumn("ring", F.floor("offset_kpc").cast("int"))
     seen = placed.groupBy(*_OF_MODEL, "ring").agg(F.sum("p_ia").alias("n_ia"), F.sum(F.col("p_ii") + F.col("p_ibc")).alias("n_cc"))
-    rows = scores.select(*_OF_MODEL).distinct().crossJoin(F.broadcast(model)).join(seen, [*_OF_MODEL, "ring"], "left")
+    rows = pixels.select(*_OF_MODEL).distinct().crossJoin(F.broadcast(model)).join(seen, [*_OF_MODEL, "ring"], "left")
     return HABITABILITY_RING.select(rows.fillna(0.0, ["n_ia", "n_cc"]).withColumns(_window(nights)))
 
 
@@ -147,22 +168,6 @@ def _draws(rates: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
     return sterilisation.kill_draws(rates, np.full(len(kinds), galactic_disc.RATE_DEX), hazards, GIGAYEAR, N_DRAWS, SEED)
 
 
-def _exposures(scores: DataFrame) -> DataFrame:
-    """Survey, model_version, healpix, nights and exposure [deg2 yr] of each pixel in which an object was seen."""
-    seen = _placed(scores.select(*_OF_MODEL, "night", "ra", "dec"))
-    span = F.datediff(F.max("night"), F.min("night")) + F.lit(1 + VISIBLE_DAYS)
-    exposure = span * F.lit(PIXEL_AREA / 365.25)
-    return seen.groupBy(*_OF_MODEL, "healpix").agg(F.count_distinct("night").cast("int").alias("nights"), exposure.alias("exposure"))
-
-
-def _latest(scores: DataFrame) -> DataFrame:
-    """Each scored object once, by its latest night: survey, model_version, healpix and the probabilities."""
-    placed = _placed(scores.transform(with_kinds))
-    kept = ("healpix", *PROBABILITIES.values())
-    latest = placed.groupBy(*_OF_MODEL, "object_id").agg(F.max_by(F.struct(*kept), "night").alias("last"))
-    return latest.select(*_OF_MODEL, *(F.col(f"last.{name}").alias(name) for name in kept))
-
-
 def _latest_events(events: DataFrame) -> DataFrame:
     kept = ("offset_kpc", "absolute_magnitude", "host_z", *PROBABILITIES.values())
     latest = events.groupBy(*_OF_MODEL, "object_id").agg(F.max_by(F.struct(*kept), "night").alias("last"))
@@ -187,13 +192,9 @@ def _pixels(names: Sequence[str]) -> Callable[[Batches], Batches]:
     return pixels
 
 
-def _sum_and_square(column: str, name: str = "") -> Column:
-    """A record of the sum of a column and of its squares."""
-    return F.struct(F.sum(column).alias("total"), F.sum(F.col(column) * F.col(column)).alias("square")).alias(name or column)
-
-
-def _kind_and(probability: Column, kind: str) -> Column:
-    return F.struct(F.lit(kind).alias("kind"), probability.alias("p"))
+def _record(name: str, value: Column, square: Column) -> Column:
+    """Sums of the values and of their squares."""
+    return F.struct(F.sum(value).alias("total"), F.sum(square).alias("square")).alias(name)
 
 
 def _window(nights: Sequence[dt.date]) -> dict[str, Column]:

@@ -29,14 +29,13 @@ _CARRIED = ("survey", "object_id", "night", "model_version", "ra", "dec", *PROBA
 
 
 def with_kinds(scores: DataFrame) -> DataFrame:
-    """Scored rows of `scores` with the probability of each kind of explosion, the sum over the classes that are one."""
+    """Rows of `scores` with the probability of each kind of explosion, the sum over the classes that are one; NULL where abstained."""
     known = catalogues.kinds()
     sums = {}
     for kind, column in PROBABILITIES.items():
         terms = [F.coalesce(F.col("probabilities")[name], F.lit(0.0)) for name in known.classes[known.at(kind)]]
-        sums[column] = sum(terms, F.lit(0.0)).cast("double")
-    kept = ("survey", "object_id", "night", "model_version", "ra", "dec", "probabilities")
-    return scores.where("status = 'scored'").select(*kept).withColumns(sums).drop("probabilities")
+        sums[column] = F.when(F.col("status") == "scored", sum(terms, F.lit(0.0)).cast("double"))
+    return scores.select("survey", "object_id", "night", "model_version", "ra", "dec", *(p.alias(name) for name, p in sums.items()))
 
 
 def events(scores: DataFrame, features: DataFrame) -> DataFrame:

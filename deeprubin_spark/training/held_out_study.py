@@ -70,8 +70,9 @@ def run(study: Study, seeds: Sequence[int], held: Mapping[str, NDArray[np.bool_]
 
 
 def run_on_supernovae(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
-    """The same of type Ibc among the supernovae of SPCC, of which types Ia and II are known: what is unlike them is much like them."""
-    return run(study, seeds, {"SNIbc": study.objects.target == CLASS_NAMES.index("SNIbc")}, "held-out-spcc")
+    """The same of types Ibc and IIn among the supernovae of SPCC, each unknown where all others are known: what is unlike them is much like them."""
+    kinds = {"SNIbc": study.objects.target == CLASS_NAMES.index("SNIbc"), "SNIIn": study.objects.label == "IIn"}
+    return run(study, seeds, kinds, "held-out-spcc")
 
 
 def _n_train(n_objects: int, counts: Mapping[str, int]) -> int:

@@ -28,7 +28,7 @@ from deeprubin_spark.training.protocols import Protocol
 # Simulations place their objects and know no upper limits: neither says what an object is.
 _LEFT_OUT = ("limits", "context")
 MOST_OBJECTS = 200_000
-_OF_OBJECTS = ("object_id", "values", "target", "grid_time", "grid_mean", "grid_sd", "points")
+_OF_OBJECTS = ("object_id", "values", "target", "grid_time", "grid_mean", "grid_sd", "points", "label")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Labelled:
     """N objects: object_id (N,), values (N, F) float32, NaN where missing, of the features `names`, and target (N,), places in the taxonomy.
 
     grid_time (N, T) [d], grid_mean, grid_sd (N, W, T) [nJy]: the Gaussian process; points (N, 5 x 256); as in `inputs.FeatureRows`, float32.
+    label (N,): what the source says in its own words, finer than our classes.
     """
 
     object_id: NDArray[np.str_]
@@ -46,6 +47,7 @@ class Labelled:
     grid_mean: Float32Array
     grid_sd: Float32Array
     points: Float32Array
+    label: NDArray[np.str_]
 
     def without_redshift(self) -> Labelled:
         """The same objects without the features that a redshift is part of."""
@@ -112,7 +114,11 @@ def objects_of(run: Run, survey: str, source: str) -> Labelled:
     """Objects of a survey with a class by `source`, all features; errors as of `labelled`."""
     rule = rule_of(survey)
     names = tuple(f.name for f in rule.feature_set.features if f.group not in _LEFT_OUT)
-    truth = _with_class(run, survey, source).groupBy("object_id").agg(F.max_by("class", "labelled_on").alias("class"))
+    truth = (
+        _with_class(run, survey, source)
+        .groupBy("object_id")
+        .agg(*(F.max_by(name, "labelled_on").alias(name) for name in ("class", "label")))
+    )
     rows = run.read(rule.table, survey=survey).where((F.col("feature_set") == rule.feature_set.name) & (F.col("status") == "ok"))
     found = rows.select("object_id", *names, *GRID_COLUMNS, "points").join(truth, "object_id").sort("object_id")
     n_objects = found.count()
@@ -125,11 +131,11 @@ def objects_of(run: Run, survey: str, source: str) -> Labelled:
     values = np.column_stack([table[name].to_numpy(zero_copy_only=False).astype(np.float32) for name in names])
     places = {name: i for i, name in enumerate(CLASS_NAMES)}
     target = np.array([places[name] for name in table["class"].to_pylist()], np.int64)
-    object_id = table["object_id"].to_numpy(zero_copy_only=False).astype(str)
+    object_id, label = (table[name].to_numpy(zero_copy_only=False).astype(str) for name in ("object_id", "label"))
     time, mean, sd = (arrow.matrix_in(table[name].combine_chunks()) for name in GRID_COLUMNS)
     bands = (len(target), len(rule.feature_set.bands), time.shape[1])
     points = points_matrix(table["points"])
-    return Labelled(object_id, names, values, target, time, mean.reshape(bands), sd.reshape(bands), points)
+    return Labelled(object_id, names, values, target, time, mean.reshape(bands), sd.reshape(bands), points, label)
 
 
 def _with_class(run: Run, survey: str, source: str) -> DataFrame:

@@ -21,4 +21,4 @@ def undisturbed(spark, small_archive, tmp_path_factory):
     """Content of the tables after those nights in one run."""
     directory = tmp_path_factory.mktemp("undisturbed")
     assert nightly.main(["--nights", nights.SMALL_NIGHTS, *nights.flags(directory, f"ingest.archive=[{small_archive}]")]) == 0
-    return nights.content(Warehouse(spark, settings_at(directory).warehouse))
+    return nights.content(Warehouse(spark, settings_at(directory).warehouse), nights.EVERY)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from pyspark.sql import functions as F
@@ -36,6 +37,7 @@ OF_THE_SEARCHES = (
     *(HABITABILITY_EVENT, HABITABILITY_HEALPIX, HABITABILITY_RATE, HABITABILITY_RING),
     *(TECHNOSIGNATURE_CANDIDATES, CATALOGUE_MATCHES, TRACKLETS, INTERSTELLAR_CANDIDATES),
 )
+EVERY = (*OF_THE_NIGHT, *OF_THE_SEARCHES)
 
 SMALL_NIGHTS = "2019-06-19:2020-02-02"  # of the archive that conftest.py makes
 
@@ -63,7 +65,7 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("DEEPRUBIN_") or name == "DEEPRUBIN_JARS"}
 
 
-def content(warehouse: Warehouse, tables: tuple[Table, ...] = OF_THE_NIGHT) -> dict[str, tuple[int, str]]:
+def content(warehouse: Warehouse, tables: Iterable[Table]) -> dict[str, tuple[int, str]]:
     """For each of the tables: how many rows, and a hash of all of them whatever their order."""
     found = {}
     for table in tables:

@@ -163,10 +163,9 @@ def test_every_search_ran_over_the_night_and_the_page_tells_of_it(warehouse, pla
 
 
 def test_a_night_run_twice_is_the_same_night(warehouse, place):
-    tables = (*nights.OF_THE_NIGHT, *nights.OF_THE_SEARCHES)
-    before, n_runs = nights.content(warehouse, tables), warehouse.read(RUNS).where("job = 'nightly'").count()
+    before, n_runs = nights.content(warehouse, nights.EVERY), warehouse.read(RUNS).where("job = 'nightly'").count()
     assert nightly.main([*ALL, *nights.flags(place)]) == 0
-    assert nights.content(warehouse, tables) == before
+    assert nights.content(warehouse, nights.EVERY) == before
     assert warehouse.read(RUNS).where("job = 'nightly'").count() == n_runs + 1
 
 
@@ -199,7 +198,7 @@ def test_folding_changes_neither_the_view_nor_a_folded_night_that_is_run_again(w
         view = light_curves(warehouse.read(LIGHTCURVE_SEGMENTS), warehouse.read(LIGHTCURVE_BASE))
         return sorted(row["curve"] for row in view.select(F.to_json(F.struct("survey", "object_id", "points")).alias("curve")).collect())
 
-    before, content = curves(), nights.content(warehouse)
+    before, content = curves(), nights.content(warehouse, nights.OF_THE_NIGHT)
     fold = ["--night", "2019-07-20", *nights.flags(place, "lightcurves.fold_after_nights=15")]
     assert fold_lightcurves.main(fold) == 0
     assert warehouse.read(LIGHTCURVE_BASE).count() > 400
@@ -208,7 +207,7 @@ def test_folding_changes_neither_the_view_nor_a_folded_night_that_is_run_again(w
     assert nightly.main(["--night", "2019-06-23", *nights.flags(place)]) == 0
     assert not warehouse.read(LIGHTCURVE_SEGMENTS, nights=[dt.date(2019, 6, 23)]).isEmpty()
     assert curves() == before
-    after = nights.content(warehouse)
+    after = nights.content(warehouse, nights.OF_THE_NIGHT)
     assert {name: after[name] for name in ("alerts_ztf", "features", "scores", "anomalies")} == {
         name: content[name] for name in ("alerts_ztf", "features", "scores", "anomalies")
     }

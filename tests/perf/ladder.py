@@ -26,6 +26,7 @@ from typing import Any
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deeprubin_spark.jobs import nightly
 
 from deeprubin_spark.cpu_time import TreeClock
 from deeprubin_spark.ingestion.replay_files import FORMS
@@ -40,7 +41,8 @@ from tests.perf.report import LADDER, recorded_nights
 NIGHT = dt.date(2026, 11, 20)
 FIXED = 100  # alerts of the night that says what every night costs
 TEMPLATES = Path(__file__).parents[1] / "data" / "ztf" / "archive"
-_STEPS = ("ingest_archive", "build_lightcurves", "extract_features", "score_night", "report_night")
+_STEPS = tuple(module.__name__.rpartition(".")[2] for module in nightly.steps("ztf", from_archive=True))
+_SEARCHES = tuple(step for step in _STEPS if step.startswith(("search_", "match_")))
 _LIGHT = "lightcurve_base"
 
 
@@ -55,8 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = () if fixed else (FIXED, FIXED)  # the first one may have to compile what is kept from then on
     for alerts in (*first, *sorted(arguments.alerts)):
         found = _night(arguments, history, alerts)
-        fixed = found["total_core_s"] if alerts == FIXED else fixed
-        found |= {"known_objects_in_warehouse": objects, "history_points": points, "fixed_core_s": fixed}
+        if alerts == FIXED:
+            fixed = {"fixed_core_s": found["total_core_s"], "fixed_searches_core_s": found["searches_core_s"]}
+        found |= {"known_objects_in_warehouse": objects, "history_points": points, **fixed}
         if arguments.fold and alerts == max(arguments.alerts):
             found["fold"] = _folded(arguments.folder / "clone")
         print(json.dumps(found), flush=True)
@@ -174,11 +177,12 @@ def _memory(root: psutil.Process) -> int:
 
 
 def _steps(warehouse: Path) -> dict[str, Any]:
-    """Cost of each step and the objects touched, as the night's own table of runs has them."""
+    """Cost of each step, of all searches, and the objects touched, as the night's own table of runs has them."""
     files = sorted((warehouse / "runs").glob("*.parquet"))
     rows = {row["job"]: row for row in pa.concat_tables(pq.read_table(file) for file in files).to_pylist()}
     steps = {name: {"core_s": round(rows[name]["core_seconds"], 2), "wall_s": round(rows[name]["seconds"], 2)} for name in _STEPS}
-    return {"steps": steps, "objects": dict(rows["build_lightcurves"]["counts"])["objects"]}
+    searches = round(sum(steps[name]["core_s"] for name in _SEARCHES), 2)
+    return {"steps": steps, "searches_core_s": searches, "objects": dict(rows["build_lightcurves"]["counts"])["objects"]}
 
 
 def _new_files(clone: Path) -> dict[str, Any]:
@@ -193,10 +197,11 @@ def _new_files(clone: Path) -> dict[str, Any]:
     return added
 
 
-def _fixed_of_today(form: str, objects: int) -> float | None:
-    """What every night costs on this warehouse [core-s], if a run of today found it."""
+def _fixed_of_today(form: str, objects: int) -> dict[str, float]:
+    """What every night costs on this warehouse [core-s], all steps and the searches, if a run of today found it."""
     like = {"form": form, "known_objects_in_warehouse": objects, "date": str(dt.date.today()), "machine": machine()}
-    return next((run["fixed_core_s"] for run in recorded_nights() if like.items() <= run.items()), None)
+    found: dict[str, float] = next((run for run in recorded_nights() if like.items() <= run.items()), {})
+    return {name: found[name] for name in ("fixed_core_s", "fixed_searches_core_s") if name in found}
 
 
 def _keep(found: dict[str, Any]) -> None:

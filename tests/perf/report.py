@@ -7,6 +7,7 @@ ladder.json is written by the ladder command: a list of runs of a whole night, e
      "known_objects_in_warehouse": 1000000, "history_points": 52000000,        objects and points of the warehouse before the night
      "steps": {"ingest_archive": {"core_s": 12.3, "wall_s": 7.1}, ...},        in the night's order
      "total_core_s": 60.1, "fixed_core_s": 21.0,                               all steps; the same steps over a night of no alerts
+     "searches_core_s": 40.2, "fixed_searches_core_s": 35.1,                   the searches among them
      "peak_rss_mb": 3100,                                                      of the process tree
      "fit_core_us": 30.1,                       what the machine took right after for a fit of the bench's light curves: how fast it was
      "tables": {"features": {"files": 7, "bytes": 205528706, "rows": 76471}, ...},                    what the night added
@@ -76,8 +77,8 @@ def ladder_table(runs: Sequence[dict[str, Any]]) -> str:
         f"Measured on {runs[-1]['date']}: {runs[-1]['machine']}. `fixed` is what the same steps cost over a night without alerts.",
         "",
         "| form | alerts | objects | known objects | history points | core-us per alert | without fixed | fixed, core-s | wall, s | peak MB "
-        "| a fit, core-us | " + " | ".join(step.replace("_", " ") for step in steps) + " |",
-        "|---|" + "--:|" * (10 + len(steps)),
+        "| a fit, core-us | searches, core-us per object without fixed | " + " | ".join(step.replace("_", " ") for step in steps) + " |",
+        "|---|" + "--:|" * (11 + len(steps)),
     ]
     for run in sorted(runs, key=lambda run: (run["form"], run["history_points"], run["alerts"])):
         per_alert = 1e6 / max(run["alerts"], 1)
@@ -93,11 +94,17 @@ def ladder_table(runs: Sequence[dict[str, Any]]) -> str:
             f"{wall:,.0f}",
             f"{run['peak_rss_mb']:,.0f}",
             f"{run['fit_core_us']:.0f}" if "fit_core_us" in run else "",
+            f"{_of_searches(run):.0f}" if "searches_core_s" in run else "",
             *(f"{run['steps'][step]['core_s'] * per_alert:,.0f}" if step in run["steps"] else "" for step in steps),
         ]
         lines.append(f"| {run['form']} | " + " | ".join(numbers) + " |")
     notes = [f"{run['alerts']:,} {run['form']}: {run['note']}" for run in runs if "note" in run]
     return "\n".join(lines + [line for note in notes for line in ("", note)])
+
+
+def _of_searches(run: dict[str, Any]) -> float:
+    """All searches for each object touched [core-us], without what they cost over a night of no alerts."""
+    return float((run["searches_core_s"] - run["fixed_searches_core_s"]) * 1e6 / run["objects"])
 
 
 def years_table(runs: Sequence[dict[str, Any]]) -> str:

@@ -179,7 +179,9 @@ def test_a_scrambled_sky_is_a_flat_map(spark):
         for i, (ra, dec) in enumerate(zip(drawn[0].deg, drawn[1].deg, strict=True))
     ]
     found = (
-        habitability.map_of(frame_of(spark, SCORES, rows), [NIGHT]).select("n_ia", "rate_ia", "exposure").toPandas()
+        habitability.map_of(habitability.pixels_of(frame_of(spark, SCORES, rows), [NIGHT]), [NIGHT])
+        .select("n_ia", "rate_ia", "exposure")
+        .toPandas()
     )  # 256 pixels: bounded
     assert len(found) == 256 and found["n_ia"].sum() == 2_000
     assert found["exposure"].to_numpy() == pytest.approx(habitability.PIXEL_AREA * 41.0 / 365.25)

@@ -27,7 +27,9 @@ def objects(n: int = 400) -> Labelled:
     values[:30, 0] += 5.0
     values[30:60, 1] += 7.0
     ids, nothing = np.array([f"{i:05}" for i in range(n)]), np.zeros((n, 1), np.float32)
-    return Labelled(ids, NAMES, values, target, nothing, np.zeros((n, 6, 1), np.float32), np.zeros((n, 6, 1), np.float32), nothing)
+    return Labelled(
+        ids, NAMES, values, target, nothing, np.zeros((n, 6, 1), np.float32), np.zeros((n, 6, 1), np.float32), nothing, target.astype(str)
+    )
 
 
 @pytest.mark.parametrize("n_kind", [12, 40])

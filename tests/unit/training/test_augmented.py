@@ -33,7 +33,7 @@ def one_thread():
 def labelled(object_id, names, values, target):
     """Objects without light curves, of which trees know nothing."""
     nothing = np.zeros((len(target), 2, 1), np.float32)
-    return Labelled(object_id, names, values, target, nothing[:, 0], nothing, nothing, nothing[:, 0])
+    return Labelled(object_id, names, values, target, nothing[:, 0], nothing, nothing, nothing[:, 0], target.astype(str))
 
 
 def predictions(directory, objects, copies):

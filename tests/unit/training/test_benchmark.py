@@ -36,7 +36,8 @@ def objects(seed=1, told=True):
     time = np.tile(np.linspace(-30.0, 70.0, 64, dtype=np.float32), (N, 1))
     mean = rng.normal(size=(N, 2, 64)).astype(np.float32)
     names = ("duration", "rise_20_g", "host_photo_z", "rest_width_g")
-    return Labelled(np.array([f"{i:04}" for i in range(N)]), names, values, target, time, mean, np.ones_like(mean), points_of(mean))
+    ids = np.array([f"{i:04}" for i in range(N)])
+    return Labelled(ids, names, values, target, time, mean, np.ones_like(mean), points_of(mean), target.astype(str))
 
 
 @pytest.fixture(autouse=True)

@@ -41,7 +41,7 @@ def objects(n: int = N, seed: int = 1, bright: int = 60) -> Labelled:
     mean = bump[:, None] + sd * rng.normal(size=(n, 2, 64))
     names = ("duration", "rise_20_g")
     ids, no_points = np.array([f"{i:04}" for i in range(n)]), np.full((n, 1280), np.nan, np.float32)
-    return Labelled(ids, names, values, target, time, mean.astype(np.float32), sd.astype(np.float32), no_points)
+    return Labelled(ids, names, values, target, time, mean.astype(np.float32), sd.astype(np.float32), no_points, target.astype(str))
 
 
 def objects_of_kinds() -> Labelled:
@@ -55,7 +55,7 @@ def objects_of_kinds() -> Labelled:
     mean = (np.exp(-0.5 * ((time - 15.0 * kinds[:, None]) / 8.0) ** 2)[:, None] + 0.1 * rng.normal(size=(300, 6, 64))).astype(np.float32)
     target = np.array([CLASS_NAMES.index(name) for name in ("SNIa", "SNII", "AGN", "Kilonova")])[kinds]
     ids, no_points = np.array([f"{i:04}" for i in range(300)]), np.full((300, 1280), np.nan, np.float32)
-    return Labelled(ids, names, values, target, time, mean, np.full_like(mean, 0.1), no_points)
+    return Labelled(ids, names, values, target, time, mean, np.full_like(mean, 0.1), no_points, target.astype(str))
 
 
 def a_study(directory, of: Labelled | None = None, epochs: int = 1, bright: int = 60) -> Study:
@@ -288,6 +288,17 @@ def test_a_held_out_class_is_ranked_above_the_others_and_no_fit_is_made_twice(tm
     assert rows["score"]["Kilonova"]["mean"] > 0.9 and 0.0 <= rows["score"]["mean_recall_5"]["mean"] <= 1.0
     with np.load(place) as kept:
         assert len(set(kept["row"])) == len(kept["row"]) and kept["is_held"].sum() == 60
+
+
+def test_of_supernovae_ibc_are_held_out_by_class_and_iin_by_what_the_source_calls_them(tmp_path, monkeypatch):
+    made = objects_of_kinds()
+    words = np.where(np.arange(300) % 3 == 0, "IIn", "IIP")
+    target = np.where(made.target == CLASS_NAMES.index("Kilonova"), CLASS_NAMES.index("SNIbc"), made.target)
+    asked = {}
+    monkeypatch.setattr(held_out_study, "run", lambda study, seeds, held, name: asked.update(held))
+    held_out_study.run_on_supernovae(a_study(tmp_path, replace(made, target=target, label=words)), [1])
+    assert asked["SNIbc"].sum() == 60 and not asked["SNIbc"][:240].any()
+    assert np.array_equal(asked["SNIIn"], words == "IIn")
 
 
 def test_recall_counts_those_of_the_kind_within_the_first_of_a_night():
