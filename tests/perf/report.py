@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def table(baseline: dict[str, Any]) -> str:
     if not baseline["rows"]:
         return "No row is recorded."
     lines = [
-        *_measured_on(baseline["rows"]),
+        *_measured_on(baseline["rows"].items()),
         "",
         "| row | what | core-us | at most | peer | its core-us | ratio | at least | accuracy | n |",
         "|---|---|--:|--:|---|--:|--:|--:|---|--:|",
@@ -58,10 +58,10 @@ def table(baseline: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _measured_on(rows: dict[str, Any]) -> list[str]:
-    """When and where: a sentence for most of the rows, and one for each other run with the names of its rows."""
+def _measured_on(rows: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
+    """When and where: a sentence for most of the named rows, and one for each other run with the names of its rows."""
     runs: dict[tuple[str, str], list[str]] = {}
-    for name, found in rows.items():
+    for name, found in rows:
         runs.setdefault((found["date"], found["machine"]), []).append(name)
     most, *others = sorted(runs, key=lambda run: -len(runs[run]))
     lines = [f"Measured on {most[0]}: {most[1]}."]
@@ -74,7 +74,8 @@ def ladder_table(runs: Sequence[dict[str, Any]]) -> str:
         return "No run is recorded."
     steps = list(dict.fromkeys(step for run in runs for step in run["steps"]))
     lines = [
-        f"Measured on {runs[-1]['date']}: {runs[-1]['machine']}. `fixed` is what the same steps cost over a night without alerts.",
+        *_measured_on((f"{run['alerts']:,} {run['form']}", run) for run in runs),
+        "`fixed` is what the same steps cost over a night of a hundred alerts.",
         "",
         "| form | alerts | objects | known objects | history points | core-us per alert | without fixed | fixed, core-s | wall, s | peak MB "
         "| a fit, core-us | searches, core-us per object without fixed | " + " | ".join(step.replace("_", " ") for step in steps) + " |",
