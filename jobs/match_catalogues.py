@@ -12,6 +12,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pyspark.sql import functions as F
+
 from deeprubin_spark import cli
 from deeprubin_spark.runs import Run
 from deeprubin_spark.schemas import CATALOGUE_MATCHES, SCORES
@@ -27,8 +29,11 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     run.replace_slice(CATALOGUE_MATCHES, catalogue_matches.matches(scores), nights=run.nights, survey=run.survey)
     written = run.warehouse.read(CATALOGUE_MATCHES, survey=run.survey, nights=run.nights)
     by_status = {row["status"]: row["count"] for row in written.groupBy("status").count().collect()}  # two rows: bounded
-    objects = scores.select("night", "object_id").distinct().count()  # several models may have scored one
-    run.counts.update({"objects": objects, "matches": by_status.get("match", 0), "ambiguous": by_status.get("ambiguous", 0)})
+    seen = (
+        scores.groupBy("night", "model_version").count().groupBy("night").agg(F.max("count").alias("objects"))
+    )  # the newest model saw all
+    objects = seen.agg(F.sum("objects")).collect()[0][0]  # one row: bounded
+    run.counts.update({"objects": objects or 0, "matches": by_status.get("match", 0), "ambiguous": by_status.get("ambiguous", 0)})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

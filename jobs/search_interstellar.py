@@ -13,6 +13,7 @@ import datetime as dt
 import sys
 from collections.abc import Sequence
 
+from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from deeprubin_spark import cli
@@ -24,7 +25,9 @@ from deeprubin_spark.searches import interstellar, moving_detections
 def run(run: Run, arguments: argparse.Namespace) -> None:
     """The nights' tracklets first, then what they make with those of the nights before."""
     alerts = run.read(ALERTS_ZTF, nights=run.nights)
-    found = moving_detections.detections(alerts, run.settings.scoring)
+    found = moving_detections.detections(alerts, run.settings.scoring).persist(
+        StorageLevel.DISK_ONLY
+    )  # a few of a hundred, asked three times
     if arguments.dry_run:
         print(f"  would search {found.count():,} detections, into {TRACKLETS.name} and {INTERSTELLAR_CANDIDATES.name}", file=sys.stderr)
         return
@@ -38,6 +41,7 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     counted = written.groupBy("kind", "status").count().collect()  # four rows: bounded
     kinds = {(row["kind"], row["status"]): row["count"] for row in counted}
     run.counts.update(alerts=alerts.count(), detections=found.count(), tracklets=of_the_nights.count())
+    found.unpersist()
     for name, kind in (("links", "orbit"), ("single_events", "single")):
         run.counts[name] = kinds.get((kind, "candidate"), 0) + kinds.get((kind, "set_aside"), 0)
         run.counts[f"{name}_kept"] = kinds.get((kind, "candidate"), 0)

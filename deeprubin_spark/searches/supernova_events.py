@@ -16,6 +16,7 @@ from deeprubin_spark.kernels import galactic_disc, sterilisation, supernova_rate
 from deeprubin_spark.kernels.host_association import hosts_of
 from deeprubin_spark.kernels.measurements import DETECTION, FORCED, MODEL_RECORD
 from deeprubin_spark.schemas import HABITABILITY_EVENT
+from deeprubin_spark.schemas.contract import Table
 from deeprubin_spark.searches import catalogues
 
 Batches = Iterable[pa.RecordBatch]
@@ -26,6 +27,13 @@ LEAST_PROBABILITY = 0.1  # [1] of all kinds together, of an object that gets a r
 SIGNIFICANT = 5.0  # [sigma] of a detection that may be the peak
 GIGAYEAR = 1e9  # [yr]
 _CARRIED = ("survey", "object_id", "night", "model_version", "ra", "dec", *PROBABILITIES.values())
+_PEAK = Table(
+    "peak",
+    doc="Brightness of an object.",
+    version=1,
+    key=("object_id", "night"),
+    columns=tuple(HABITABILITY_EVENT.column(name) for name in ("object_id", "night", "peak_flux_njy", "peak_band")),
+)
 
 
 def with_kinds(scores: DataFrame) -> DataFrame:
@@ -45,8 +53,19 @@ def events(scores: DataFrame, features: DataFrame) -> DataFrame:
     """
     together = sum((F.col(column) for column in PROBABILITIES.values()), F.lit(0.0))
     likely = scores.transform(with_kinds).where(together >= LEAST_PROBABILITY)
-    joined = likely.join(features.select("object_id", "night", "points"), ["object_id", "night"], "left")
-    return HABITABILITY_EVENT.select(joined.select(*_CARRIED, "points").mapInArrow(_described, HABITABILITY_EVENT.spark_schema()))
+    peaks = features.select("object_id", "night", "points").mapInArrow(_peaks, _PEAK.spark_schema())  # the join then need not move points
+    joined = likely.join(peaks, list(_PEAK.key), "left").select(*_CARRIED, "peak_flux_njy", "peak_band")
+    return HABITABILITY_EVENT.select(joined.mapInArrow(_described, HABITABILITY_EVENT.spark_schema()))
+
+
+def _peaks(batches: Batches) -> Batches:
+    schema = _PEAK.arrow_schema()
+    for batch in batches:
+        flux, band = brightest(batch.column("points"))
+        columns = {name: batch.column(name) for name in _PEAK.key}
+        columns["peak_flux_njy"] = arrow.nullable(flux, pa.float64())
+        columns["peak_band"] = pa.array(BAND_NAMES, pa.string()).take(pa.array(band, mask=band < 0))
+        yield arrow.rows_of(columns, schema, batch.num_rows)
 
 
 def _described(batches: Batches) -> Batches:
@@ -77,19 +96,18 @@ def _event_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
 
 
 def _host_columns(batch: pa.RecordBatch, kinds: list[str], lethal: FloatArray) -> dict[str, pa.Array]:
-    """Brightness, host, and what an explosion there would do to a disc like ours. kinds, lethal : (B,), [pc]."""
+    """Brightness as it came, host, and what an explosion there would do to a disc like ours. kinds, lethal : (B,), [pc]."""
     galaxies = catalogues.galaxies()
     found = hosts_of(arrow.floats(batch.column("ra")), arrow.floats(batch.column("dec")), galaxies, catalogues.coincidences())
     has_host = found.galaxy >= 0
     far = np.where(has_host, galaxies.luminosity_distance[found.galaxy], np.nan)
-    flux, band = brightest(batch.column("points"))
+    flux = arrow.floats(batch.column("peak_flux_njy"))
     risk = np.full(len(far), np.nan)
     for name in set(kinds):
         chosen = has_host & (np.array(kinds) == name)
         rate = galactic_disc.density_of(name, found.offset[chosen])
         risk[chosen] = sterilisation.kill_probability(rate[:, None], lethal[chosen][:, None], GIGAYEAR)
     numbers = {
-        "peak_flux_njy": flux,
         "host_probability": found.probability,
         "host_distance_mpc": far,
         "host_z": supernova_rates.low_redshift(far),
@@ -101,7 +119,7 @@ def _host_columns(batch: pa.RecordBatch, kinds: list[str], lethal: FloatArray) -
     names = pa.array(galaxies.name, pa.string())
     return {
         "host": names.take(pa.array(found.galaxy, mask=~has_host)),
-        "peak_band": pa.array(BAND_NAMES, pa.string()).take(pa.array(band, mask=band < 0)),
+        **{name: batch.column(name) for name in ("peak_flux_njy", "peak_band")},
         **{name: arrow.nullable(values, pa.float64()) for name, values in numbers.items()},
     }
 

@@ -74,11 +74,13 @@ def stars_of(segments: DataFrame, catalogue: DataFrame) -> DataFrame:
 
     segments : `lightcurve_segments` rows of one survey      catalogue : `star_catalogue.STAR` rows
     """
-    placed = segments.where("ra IS NOT NULL AND dec IS NOT NULL").select(*_KEYS, "ra", "dec", F.col("healpix").alias("pixel"))
-    matched = segments.join(matches(placed, catalogue), list(_KEYS), "left")
     is_star = (F.col("star_score") > LEAST_STAR_SCORE) & (F.col("star_distance") <= MOST_STAR_DISTANCE)
-    kept = matched.where(is_star | F.col("star").isNotNull())
-    return kept.select(*_KEYS, *_MATCHED, *(_reference(band).alias(f"reference_{band}") for band in REFERENCE_BANDS))
+    # Narrow before the join, which may have to move every row: points are most of a segment.
+    references = (_reference(band).alias(f"reference_{band}") for band in REFERENCE_BANDS)
+    rows = segments.select(*_KEYS, "ra", "dec", F.col("healpix").alias("pixel"), is_star.alias("is_star"), *references)
+    placed = rows.where("ra IS NOT NULL AND dec IS NOT NULL").select(*_KEYS, "ra", "dec", "pixel")
+    matched = rows.join(matches(placed, catalogue), list(_KEYS), "left").where(F.col("is_star") | F.col("star").isNotNull())
+    return matched.select(*_KEYS, *_MATCHED, *(f"reference_{band}" for band in REFERENCE_BANDS))
 
 
 def candidates(stars: DataFrame, features: DataFrame, scores: DataFrame, scoring: ScoringSettings) -> DataFrame:
