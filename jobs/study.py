@@ -5,8 +5,8 @@
 sigma: with and without the errors of loss and input. bayesian: one network, and four ways to say what it does not know. shift: from the objects with a
 spectrum to all others, without their labels. coverage: whether sets of classes of these hold the truth as often as promised; all of the SN Photometric
 Classification Challenge. held_out: how far up the anomaly score ranks a class that no part of the model has seen; active: what a person's votes on anomalies
-are worth, by a simulated expert; both of PLAsTiCC. held_out_spcc: held_out for types Ibc and IIn of the challenge. Ingests the set, computes its features, makes
-every fit that is not yet in OUT, and writes OUT/study-<name>.json. Run again after an interruption, it goes on with the next fit.
+are worth, by a simulated expert; both of PLAsTiCC. held_out_spcc: held_out for types Ibc and IIn of the challenge. Ingests the set, computes its features,
+makes every fit that is not yet in OUT, and writes OUT/study-<name>.json. Run again after an interruption, it goes on with the next fit.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -17,6 +18,7 @@ from deeprubin_spark.training.progress import told
 from deeprubin_spark.training.reader import Shards
 
 Value = TypeVar("Value")
+_POLL = 0.001  # [s]
 
 
 class Ring:
@@ -30,7 +32,10 @@ class Ring:
     def sum(self, values: Tensor) -> Tensor:
         """Allreduce."""
         # Named, or each call would be a new tensor to Horovod and fill its cache of what to expect.
-        total: Tensor = self._horovod.allreduce(values, op=self._horovod.Sum, name=f"sum.{values.dtype}.{values.numel()}")
+        handle = self._horovod.allreduce_async(values, op=self._horovod.Sum, name=f"sum.{values.dtype}.{values.numel()}")
+        while not self._horovod.poll(handle):
+            time.sleep(_POLL)  # Horovod's own wait turns in a circle, and takes the core that other threads work on
+        total: Tensor = self._horovod.synchronize(handle)
         return total
 
     def from_first(self, value: Value) -> Value:

@@ -20,10 +20,12 @@ from torch import Tensor
 from deeprubin_spark.errors import DataGateError
 from deeprubin_spark.kernels.counter_random import Keys, keys, uniforms
 from deeprubin_spark.models.curves import Training
+from deeprubin_spark.models.feature_batches import POINTS
 from deeprubin_spark.models.hybrid import HybridNetwork, Thinning
 from deeprubin_spark.models.inputs import FeatureScaler, Float32Array
 from deeprubin_spark.models.losses import multitask_loss, reconstruction_loss
-from deeprubin_spark.models.networks import Shape, curves_for, network_of
+from deeprubin_spark.models.networks import Shape, curves_for, kind_of, network_of, reads_points
+from deeprubin_spark.models.points import MAX_POINTS
 from deeprubin_spark.training.checkpoints import Checkpoints, State
 from deeprubin_spark.training.export import feature_rows
 from deeprubin_spark.training.reader import Batch
@@ -32,6 +34,7 @@ WARM_UP = 0.05  # [1] of all steps
 WEIGHT_DECAY = 0.6
 MAX_GRADIENT = 1.0
 HIDDEN_FEATURES = 0.5  # [1] of the feature values are hidden from a network in training: hundreds of them say the same in another way
+N_PARTS = 4
 _FEATURES, _DROPOUT = 1_000, 1_001  # what a row's key is drawn again for; its curve's draws have smaller numbers
 
 Value = TypeVar("Value")
@@ -144,6 +147,18 @@ class Preparation:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._curves = curves_for(plan.shape, plan.n_steps, plan.seed)
+        self._has_lengths = reads_points(kind_of(plan.shape))
+
+    def parts(self, batch: Batch) -> list[Batch]:
+        """For a network that reads points N_PARTS of the batch, from short light curves to long ones, whose gradients add up to the batch's.
+
+        Curves are filled up to the longest beside them: by parts there is half the work, and ranks wait less for the one that has a long curve.
+        """
+        if not self._has_lengths:
+            return [batch]
+        lengths = np.isfinite(batch[POINTS][:, :MAX_POINTS]).sum(axis=1)
+        chosen = np.array_split(np.argsort(lengths, kind="stable"), N_PARTS)
+        return [{name: values[rows] for name, values in batch.items()} for rows in chosen if len(rows)]
 
     def __call__(self, batch: Batch, epoch: int) -> Prepared:
         """The batch's rows, as they are in this epoch."""
@@ -178,7 +193,8 @@ def _epoch(
                     f"epoch {epoch}: a shard ended before step {step} of {plan.steps_per_epoch}; export the training set again"
                 )
             seen.index_add_(0, torch.from_numpy(batch["row"].astype(np.int64)), torch.ones(len(batch["row"]), dtype=torch.int32))
-            total += _gradient(network, prepare(batch, epoch), plan.noise)
+            for part in prepare.parts(batch):
+                total += _gradient(network, prepare(part, epoch), plan.noise)
         total = collective.sum(total)
         loss, weight = loss + float(total[-2]), weight + float(total[-1])
         _step(network, optimizer, total, learning_rate(plan, epoch * plan.steps_per_epoch + step))
@@ -210,7 +226,7 @@ def _gradient(network: HybridNetwork[Any], prepared: Prepared, noise: str) -> Te
 
 
 def thin(network: HybridNetwork[Any], row_keys: Keys) -> None:
-    """Dropout of a batch: what a row's class is read from by the row's own key, inner layers all alike by the first row's."""
+    """Dropout of some rows: what a row's class is read from by the row's own key, inner layers all alike by the first row's."""
     for i, thinning in enumerate(module for module in network.modules() if isinstance(module, Thinning)):
         of_rows = row_keys if thinning is network.thinning else row_keys[:1]
         kept = torch.from_numpy(_kept(keys(of_rows, i), thinning.width, thinning.share))
