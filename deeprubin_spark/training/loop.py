@@ -193,8 +193,8 @@ def _epoch(
                     f"epoch {epoch}: a shard ended before step {step} of {plan.steps_per_epoch}; export the training set again"
                 )
             seen.index_add_(0, torch.from_numpy(batch["row"].astype(np.int64)), torch.ones(len(batch["row"]), dtype=torch.int32))
-            for part in prepare.parts(batch):
-                total += _gradient(network, prepare(part, epoch), plan.noise)
+            # A shard's sum first: one process with both shards then adds as two with one each do.
+            total += sum(_gradient(network, prepare(part, epoch), plan.noise) for part in prepare.parts(batch))
         total = collective.sum(total)
         loss, weight = loss + float(total[-2]), weight + float(total[-1])
         _step(network, optimizer, total, learning_rate(plan, epoch * plan.steps_per_epoch + step))
