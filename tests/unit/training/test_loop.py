@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -9,11 +10,15 @@ from safetensors.torch import load
 
 from deeprubin_spark.errors import DataGateError
 from deeprubin_spark.kernels.feature_catalogue import ZTF_GR
+from deeprubin_spark.models.hybrid import Thinning
 from deeprubin_spark.models.inputs import FeatureScaler, channels, model_features
+from deeprubin_spark.models.networks import network_of
 from deeprubin_spark.models.tcn import LightCurveTcn, TcnShape
+from deeprubin_spark.models.transformer import TransformerShape
+from deeprubin_spark.training import loop
 from deeprubin_spark.training.checkpoints import Checkpoints
 from deeprubin_spark.training.export import feature_rows
-from deeprubin_spark.training.loop import Alone, Plan, learning_rate, train
+from deeprubin_spark.training.loop import Alone, Plan, Preparation, learning_rate, train
 
 MODEL_FEATURES = model_features(ZTF_GR)
 
@@ -145,6 +150,35 @@ def test_what_is_learnt_holds_for_new_objects_and_permuted_labels_teach_nothing(
     chance = train(plan, Alone(), in_memory(permuted, plan), Checkpoints(None))
     assert accuracy(learnt.network, plan, new) > 0.85
     assert abs(accuracy(chance.network, plan, new) - 1.0 / N_CLASSES) < 0.15
+
+
+def with_points(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A point to a hundred for each row, at random times, in r."""
+    rng, n = np.random.default_rng(9), len(data["row"])
+    matrix = np.full((n, 5, 256), np.nan, np.float32)
+    for row, length in enumerate(rng.integers(1, 100, size=n)):
+        since_first = np.sort(rng.uniform(0.0, 60.0, size=length))
+        wavelength, flux, flux_err = np.full(length, 6217.0), rng.normal(size=length) * 1e4, np.full(length, 1e3)
+        matrix[row, :, :length] = since_first - since_first[0], wavelength, flux, flux_err, np.ones(length)
+    return {**data, "points": matrix.reshape(n, -1)}
+
+
+def test_parts_of_a_batch_hold_light_curves_of_like_length_and_their_gradients_add_up(data):
+    batch = with_points({name: values[:30] for name, values in data.items()})
+    plan = a_plan(data, shape=TransformerShape(len(MODEL_FEATURES), N_CLASSES))
+    prepare = Preparation(plan)
+    parts = prepare.parts(batch)
+    lengths = [np.isfinite(part["points"][:, :256]).sum(axis=1) for part in parts]
+    assert sorted(np.concatenate([part["row"] for part in parts])) == list(range(30))
+    assert all(shorter.max() <= longer.min() for shorter, longer in itertools.pairwise(lengths))
+    torch.manual_seed(1)
+    network = network_of(plan.shape)
+    for thinning in (module for module in network.modules() if isinstance(module, Thinning)):
+        thinning.share = 0.0
+    whole = loop._gradient(network, prepare(batch, 0), plan.noise)
+    added = sum(loop._gradient(network, prepare(part, 0), plan.noise) for part in parts)
+    torch.testing.assert_close(added, whole, rtol=1e-3, atol=1e-4 * float(whole.abs().max()))
+    assert Preparation(a_plan(data)).parts(batch) == [batch], "the grid is as long for all"
 
 
 def test_the_learning_rate_warms_up_and_ends_near_zero(data):
