@@ -1,7 +1,9 @@
 """Sets of classes for supernovae too faint for a spectrum, from those bright enough: do they hold the truth as often as promised, however faint?
 
 Trees learn from objects with a spectrum and their copies on the nights of the others. The threshold of the sets comes from copies whose parents did not train,
-in parent-grouped folds, each weighted by its class's share among the others, estimated without labels. Judged are the others, by thirds of signal to noise.
+in parent-grouped folds, each weighted by its class's share among the others, estimated without labels: for each third of the others' signal to noise from
+the copies that lie in it, for a faint one is less well told (conformal by group: Vovk, Lindsay, Nouretdinov & Gammerman 2003, Mondrian confidence machine).
+Judged are the others, by the same thirds.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from deeprubin_spark.training.metrics import accuracy, log_losses
 from deeprubin_spark.training.studies import Study, kept_arrays, signal_to_noise, summarised, write
 
 COVERAGE = 0.9
-VERSION = 1  # of what a fit does
+VERSION = 2  # of what a fit does
 N_FOLDS = 3
 THIRDS = ("faint", "middle", "bright")
 
@@ -49,9 +51,7 @@ def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
     if study.copies is None:
         raise NoInputError("study of coverage: copies of the objects with a spectrum expected, found none; run augment")
     judged = np.flatnonzero(~study.spectroscopic)
-    target = study.target()[judged]
-    noise = signal_to_noise(study.objects)[judged]
-    third = np.searchsorted(np.quantile(noise, [1.0 / 3.0, 2.0 / 3.0]), noise)
+    target, third = study.target()[judged], _thirds(study, study.objects.take(judged))
     fits = [_kept(study, study.copies, judged, seed) for seed in seeds]
     study.seconds.update({("coverage", seed): float(fit.seconds) for seed, fit in zip(seeds, fits, strict=True)})
     scores = summarised([partial(_scores, fit, target, third) for fit in fits], len(target))
@@ -59,6 +59,12 @@ def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
     rows = [{"name": "objects without a spectrum", **scores}, {"name": "copies, out of fold", **out_of_fold}]
     more = {"train": int(study.spectroscopic.sum()), "judged": len(judged), "copies": len(study.copies.target), "coverage": COVERAGE}
     return write(study, "coverage", rows, seeds, more)
+
+
+def _thirds(study: Study, of: Labelled) -> IntArray:
+    """Of each object (N,) the place in THIRDS, which are equal among those without a spectrum."""
+    edges = np.quantile(signal_to_noise(study.objects)[~study.spectroscopic], [1.0 / 3.0, 2.0 / 3.0])
+    return np.searchsorted(edges, signal_to_noise(of))
 
 
 def _kept(study: Study, copies: Labelled, judged: IntArray, seed: int) -> Fitted:
@@ -86,10 +92,13 @@ def _fitted(study: Study, copies: Labelled, judged: IntArray, seed: int) -> Fitt
     corrected = reweighted(of_copies, np.divide(shares, prior, out=np.zeros_like(prior), where=prior > 0.0))
     weight = (shares / np.maximum(np.bincount(truth, minlength=n_classes), 1))[truth]
     rng = np.random.default_rng(seed)
-    threshold = conformal_threshold(conformal_scores(corrected, rng.uniform(size=len(truth))), truth, COVERAGE, weight)
-    sets = (
-        conformal_scores(probabilities, rng.uniform(size=len(judged))) <= threshold
-    )  # some empty: with the most probable class they would hold more
+    scores, third = conformal_scores(corrected, rng.uniform(size=len(truth))), _thirds(study, copies)
+    threshold = np.array(
+        [conformal_threshold(scores[third == k], truth[third == k], COVERAGE, weight[third == k]) for k in range(len(THIRDS))]
+    )
+    # Some are empty: with the most probable class they would hold the truth more often.
+    of_judged = threshold[_thirds(study, study.objects.take(judged))]
+    sets = conformal_scores(probabilities, rng.uniform(size=len(judged))) <= of_judged[:, None]
     right = of_copies.argmax(axis=1) == truth
     print(f"  coverage seed {seed}: fitted", file=sys.stderr)
     return Fitted(probabilities, sets, log_losses(of_copies, truth), right, np.asarray(time.process_time() - begin))
