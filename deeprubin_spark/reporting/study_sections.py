@@ -33,9 +33,9 @@ TOLD: Mapping[str, str] = {
     "nothing chosen by a class of the target.",
     "coverage": "Boosted trees of {train:,} objects with a spectrum and their {copies:,} copies on nights of the {judged:,} others, which are judged. A set "
     "holds every class whose conformal score is below a threshold that copies set whose parents did not train (three folds by parent), weighted by the class "
-    "shares among the others, which are estimated without labels, a threshold for each third of signal to noise; with one for all the thirds held the truth in "
-    "0.84, 0.88 and 0.93 of cases (0.88 of all); promised: {coverage:.0%}. Some sets are empty; in `scores` they hold the most probable "
-    "class too. Thirds by signal to noise. The second line is the parent-grouped cross-validation on the copies.",
+    "shares among the others, which are estimated without labels, each third of signal to noise by its own copies; "
+    "promised: {coverage:.0%}. Some sets are empty; in `scores` they hold the most probable class too. In the second line one threshold holds for all; the "
+    "last is the parent-grouped cross-validation on the copies.",
     "injections": "Real ZTF light curves (supernovae with a spectrum, survey `ztf_labelled`, which no part of the model has seen) keep their times, bands, "
     "errors and noise, and get a shape of so many median errors added: found is what scores above all but the first 1 % of {usual:,} usual ones, of which the "
     "chances of the components are too. {injected:,} curves get each shape. A *fake* is a light curve of the SNAD team's list, real or made up, judged as it "

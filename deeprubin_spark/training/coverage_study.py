@@ -37,10 +37,13 @@ IntArray = NDArray[np.int64]
 
 
 class Fitted(NamedTuple):
-    """Of a seed: probabilities (M, C) and sets (M, C) of the judged; of copies that did not train log-loss [nat] and whether right (K,); core-seconds."""
+    """Of a seed: probabilities and sets (M, C) of the judged, and sets by one threshold for all thirds; of copies that did not train log-loss [nat] and
+    whether right (K,); core-seconds.
+    """
 
     probabilities: FloatArray
     sets: NDArray[np.bool_]
+    sets_by_one: NDArray[np.bool_]
     log_loss: FloatArray
     right: NDArray[np.bool_]
     seconds: FloatArray
@@ -54,9 +57,16 @@ def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
     target, third = study.target()[judged], _thirds(study, study.objects.take(judged))
     fits = [_kept(study, study.copies, judged, seed) for seed in seeds]
     study.seconds.update({("coverage", seed): float(fit.seconds) for seed, fit in zip(seeds, fits, strict=True)})
-    scores = summarised([partial(_scores, fit, target, third) for fit in fits], len(target))
+    scores, by_one = (
+        summarised([partial(_scores, fit._replace(sets=sets), target, third) for fit, sets in of_fits], len(target))
+        for of_fits in ([(fit, fit.sets) for fit in fits], [(fit, fit.sets_by_one) for fit in fits])
+    )
     out_of_fold = summarised([partial(_of_copies, fit) for fit in fits], len(study.copies.target))
-    rows = [{"name": "objects without a spectrum", **scores}, {"name": "copies, out of fold", **out_of_fold}]
+    rows = [
+        {"name": "objects without a spectrum", **scores},
+        {"name": "the same, one threshold", **by_one},
+        {"name": "copies, out of fold", **out_of_fold},
+    ]
     more = {"train": int(study.spectroscopic.sum()), "judged": len(judged), "copies": len(study.copies.target), "coverage": COVERAGE}
     return write(study, "coverage", rows, seeds, more)
 
@@ -93,15 +103,18 @@ def _fitted(study: Study, copies: Labelled, judged: IntArray, seed: int) -> Fitt
     weight = (shares / np.maximum(np.bincount(truth, minlength=n_classes), 1))[truth]
     rng = np.random.default_rng(seed)
     scores, third = conformal_scores(corrected, rng.uniform(size=len(truth))), _thirds(study, copies)
-    threshold = np.array(
-        [conformal_threshold(scores[third == k], truth[third == k], COVERAGE, weight[third == k]) for k in range(len(THIRDS))]
-    )
-    # Some are empty: with the most probable class they would hold the truth more often.
-    of_judged = threshold[_thirds(study, study.objects.take(judged))]
-    sets = conformal_scores(probabilities, rng.uniform(size=len(judged))) <= of_judged[:, None]
+    of_judged, third_of_judged = conformal_scores(probabilities, rng.uniform(size=len(judged))), _thirds(study, study.objects.take(judged))
+
+    def sets(groups: IntArray, of_groups: IntArray) -> NDArray[np.bool_]:
+        """Some are empty: with the most probable class they would hold the truth more often."""
+        chosen = [groups == k for k in range(len(THIRDS))]
+        threshold = np.array([conformal_threshold(scores[one], truth[one], COVERAGE, weight[one]) for one in chosen])
+        return np.asarray(of_judged <= threshold[of_groups, None])
+
+    both = sets(third, third_of_judged), sets(np.zeros_like(third), np.zeros_like(third_of_judged))
     right = of_copies.argmax(axis=1) == truth
     print(f"  coverage seed {seed}: fitted", file=sys.stderr)
-    return Fitted(probabilities, sets, log_losses(of_copies, truth), right, np.asarray(time.process_time() - begin))
+    return Fitted(probabilities, *both, log_losses(of_copies, truth), right, np.asarray(time.process_time() - begin))
 
 
 def _of_copies(fit: Fitted, rows: IntArray) -> dict[str, float]:
