@@ -27,6 +27,8 @@ Batches = Iterable[pa.RecordBatch]
 
 MAP_ORDER = 6
 PIXEL_AREA = WHOLE_SKY / (12 * 4**MAP_ORDER)  # [deg2]
+_EXPOSURE_OF_DAY = PIXEL_AREA / 365.25  # [deg2 yr] of a pixel
+UNIT = 1e-9  # [1] of sums of probabilities
 VISIBLE_DAYS = 40  # [d] for which a supernova is seen, so that a first night also sees those of the days before it (assumed)
 LIMITING_MAGNITUDE = 19.5  # a magnitude above ZTF's depth: five detections are wanted (assumed)
 FARTHEST = 80.0  # [Mpc] as far as the catalogue of galaxies reaches
@@ -40,7 +42,7 @@ _IN_DISC = ("SNIa", "SNII", "SNIbc")
 def pixels_of(scores: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
     """The pixels in which `scores` rows of these nights, of one survey, lie: what the map, rates and rings are made of. All in one pass.
 
-    survey, model_version, healpix      nights [1] on which somebody looked, also in vain: objects may be abstained      exposure [deg2 yr]
+    survey, model_version, healpix      nights [1] on which somebody looked, also in vain: objects may be abstained      days [d] of exposure
     n_objects [1] scored there at last      a record of total and square for the probabilities of each kind, and of core collapse together
     """
     placed = _placed(scores.transform(with_kinds))
@@ -49,10 +51,9 @@ def pixels_of(scores: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
         placed = placed.withColumn("scored_on", scored_on)
         placed = placed.withColumns({p: F.when(F.col("night") == F.col("scored_on"), F.col(p)) for p in PROBABILITIES.values()})
     together = placed.withColumn("p_cc", F.col("p_ii") + F.col("p_ibc"))
-    span = F.datediff(F.max("night"), F.min("night")) + F.lit(1 + VISIBLE_DAYS)
     return together.groupBy(*_OF_MODEL, "healpix").agg(
         F.size(F.collect_set("night")).alias("nights"),
-        (span * F.lit(PIXEL_AREA / 365.25)).alias("exposure"),
+        (F.datediff(F.max("night"), F.min("night")) + F.lit(1 + VISIBLE_DAYS)).alias("days"),
         F.count("p_ia").alias("n_objects"),
         *(_record(name, F.col(name), F.col(name) * F.col(name)) for name in (*PROBABILITIES.values(), "p_cc")),
     )
@@ -62,20 +63,22 @@ def map_of(pixels: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
     """`habitability_healpix` rows of `pixels_of` rows of these nights, ascending."""
     wanted = [F.col(f"{p}.{part}").alias(f"{part}_n_{name}") for name, p in _GROUPS.items() for part in ("total", "square")]
     columns = [*(F.col(c) for c in (*_OF_MODEL, "healpix", "first_night", "night", "nights", "exposure")), *wanted]
-    rows = pixels.withColumns(_window(nights)).select(*columns)
+    rows = pixels.withColumns({**_window(nights), "exposure": F.col("days") * F.lit(_EXPOSURE_OF_DAY)}).select(*columns)
     return HABITABILITY_HEALPIX.select(rows.mapInArrow(_with_rates, HABITABILITY_HEALPIX.spark_schema()))
 
 
 def rates_of(pixels: DataFrame, events: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
     """`habitability_rate` rows of `pixels_of` and `habitability_event` rows of these nights, ascending, of one survey."""
     sums = (_record(p, F.col(f"{p}.total"), F.col(f"{p}.square")) for p in PROBABILITIES.values())
-    of_model = pixels.groupBy(*_OF_MODEL).agg(F.sum("exposure").alias("exposure"), F.sum("n_objects").alias("n_objects"), *sums)
+    exposed = (F.sum("days") * F.lit(_EXPOSURE_OF_DAY)).alias("exposure")
+    of_model = pixels.groupBy(*_OF_MODEL).agg(exposed, F.sum("n_objects").alias("n_objects"), *sums)
     scored = of_model.where("n_objects > 0")
     kinds = F.explode(F.array(*(F.struct(F.lit(kind).alias("kind"), F.col(p).alias("n")) for kind, p in PROBABILITIES.items())))
     counted = scored.select(*_OF_MODEL, "exposure", "n_objects", kinds.alias("of"))
     near = _latest_events(events).where("absolute_magnitude IS NOT NULL").mapInArrow(_per_volume, _NEAR.spark_schema())
-    weights = _record("volume", F.col("weight"), F.col("weight") * F.col("weight"))
-    of_volume = near.groupBy(*_OF_MODEL, "kind").agg(F.sum("p").alias("n_with_host"), weights)
+    sums_of_weights = {"total": _ordered_sum(F.col("weight")), "square": _ordered_sum(F.col("weight") * F.col("weight"))}
+    weights = F.struct(*(column.alias(part) for part, column in sums_of_weights.items())).alias("volume")
+    of_volume = near.groupBy(*_OF_MODEL, "kind").agg(_sum(F.col("p")).alias("n_with_host"), weights)
     rows = counted.select("*", "of.kind", "of.n").join(of_volume, [*_OF_MODEL, "kind"], "left").withColumns(_window(nights))
     wanted = [F.col(f"{name}.{part}").alias(f"{part}_{name}") for name in ("n", "volume") for part in ("total", "square")]
     columns = [*(F.col(c) for c in (*_OF_MODEL, "kind", "first_night", "night", "n_objects", "exposure", "n_with_host")), *wanted]
@@ -88,7 +91,7 @@ def rings_of(pixels: DataFrame, events: DataFrame, nights: Sequence[dt.date]) ->
     types = ", ".join(f"{name} {HABITABILITY_RING.column(name).type}" for name in rings.columns)
     model = pixels.sparkSession.createDataFrame(rings, types)
     placed = _latest_events(events).where("offset_kpc IS NOT NULL").withColumn("ring", F.floor("offset_kpc").cast("int"))
-    seen = placed.groupBy(*_OF_MODEL, "ring").agg(F.sum("p_ia").alias("n_ia"), F.sum(F.col("p_ii") + F.col("p_ibc")).alias("n_cc"))
+    seen = placed.groupBy(*_OF_MODEL, "ring").agg(_sum(F.col("p_ia")).alias("n_ia"), _sum(F.col("p_ii") + F.col("p_ibc")).alias("n_cc"))
     rows = pixels.select(*_OF_MODEL).distinct().crossJoin(F.broadcast(model)).join(seen, [*_OF_MODEL, "ring"], "left")
     return HABITABILITY_RING.select(rows.fillna(0.0, ["n_ia", "n_cc"]).withColumns(_window(nights)))
 
@@ -193,8 +196,18 @@ def _pixels(names: Sequence[str]) -> Callable[[Batches], Batches]:
 
 
 def _record(name: str, value: Column, square: Column) -> Column:
-    """Sums of the values and of their squares."""
-    return F.struct(F.sum(value).alias("total"), F.sum(square).alias("square")).alias(name)
+    """Sums of probabilities and of their squares."""
+    return F.struct(_sum(value).alias("total"), _sum(square).alias("square")).alias(name)
+
+
+def _sum(probability: Column) -> Column:
+    """In whole multiples of UNIT, for the last digit of a sum of floats depends on the order of rows, which no two clusters share."""
+    return F.sum(F.round(probability / F.lit(UNIT)).cast("long")) * F.lit(UNIT)
+
+
+def _ordered_sum(value: Column) -> Column:
+    """The same for a few values of any size."""
+    return F.aggregate(F.array_sort(F.collect_list(value)), F.lit(0.0), lambda total, one: total + one)
 
 
 def _window(nights: Sequence[dt.date]) -> dict[str, Column]:

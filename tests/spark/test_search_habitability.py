@@ -143,6 +143,18 @@ def test_two_nights_of_supernovae(filled):
     assert {(row["first_night"], row["night"]) for row in rings.values()} == {(BEFORE, NIGHT)}
 
 
+def test_rates_do_not_depend_on_the_order_of_rows(spark):
+    p = np.random.default_rng(4).uniform(size=(60, 3)) / 3.0
+    rows = [_score(f"o{i}", NIGHT, (10.0 + i % 5, 0.0), SNIa=a, SNII=b, SNIbc=c) for i, (a, b, c) in enumerate(p.tolist())]
+    no_events = frame_of(spark, HABITABILITY_EVENT, [])
+
+    def rates(of):
+        pixels = habitability.pixels_of(frame_of(spark, SCORES, of), [NIGHT])
+        return sorted(tuple(row) for row in habitability.rates_of(pixels, no_events, [NIGHT]).drop("run_id").collect())
+
+    assert rates(rows) == rates(rows[::-1])
+
+
 def test_a_night_searched_twice_is_the_same_and_leaves_the_window_around_it_alone(filled):
     together = _content(filled, HABITABILITY_RATE, f"first_night = DATE'{BEFORE}'")
     _searched(filled, NIGHT)
