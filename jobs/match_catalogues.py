@@ -29,9 +29,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     run.replace_slice(CATALOGUE_MATCHES, catalogue_matches.matches(scores), nights=run.nights, survey=run.survey)
     written = run.warehouse.read(CATALOGUE_MATCHES, survey=run.survey, nights=run.nights)
     by_status = {row["status"]: row["count"] for row in written.groupBy("status").count().collect()}  # two rows: bounded
-    seen = (
-        scores.groupBy("night", "model_version").count().groupBy("night").agg(F.max("count").alias("objects"))
-    )  # the newest model saw all
+    # Several models may have scored an object; the newest saw all of the night.
+    seen = scores.groupBy("night", "model_version").count().groupBy("night").agg(F.max("count").alias("objects"))
     objects = seen.agg(F.sum("objects")).collect()[0][0]  # one row: bounded
     run.counts.update({"objects": objects or 0, "matches": by_status.get("match", 0), "ambiguous": by_status.get("ambiguous", 0)})
 

@@ -25,9 +25,8 @@ from deeprubin_spark.searches import interstellar, moving_detections
 def run(run: Run, arguments: argparse.Namespace) -> None:
     """The nights' tracklets first, then what they make with those of the nights before."""
     alerts = run.read(ALERTS_ZTF, nights=run.nights)
-    found = moving_detections.detections(alerts, run.settings.scoring).persist(
-        StorageLevel.DISK_ONLY
-    )  # a few of a hundred, asked three times
+    # A few of a hundred alerts, asked three times.
+    found = moving_detections.detections(alerts, run.settings.scoring).persist(StorageLevel.DISK_ONLY)
     if arguments.dry_run:
         print(f"  would search {found.count():,} detections, into {TRACKLETS.name} and {INTERSTELLAR_CANDIDATES.name}", file=sys.stderr)
         return

@@ -28,7 +28,7 @@ Batches = Iterable[pa.RecordBatch]
 MAP_ORDER = 6
 PIXEL_AREA = WHOLE_SKY / (12 * 4**MAP_ORDER)  # [deg2]
 _EXPOSURE_OF_DAY = PIXEL_AREA / 365.25  # [deg2 yr] of a pixel
-UNIT = 1e-9  # [1] of sums of probabilities
+_UNIT = 1e-9  # [1] of sums of probabilities
 VISIBLE_DAYS = 40  # [d] for which a supernova is seen, so that a first night also sees those of the days before it (assumed)
 LIMITING_MAGNITUDE = 19.5  # a magnitude above ZTF's depth: five detections are wanted (assumed)
 FARTHEST = 80.0  # [Mpc] as far as the catalogue of galaxies reaches
@@ -72,12 +72,11 @@ def rates_of(pixels: DataFrame, events: DataFrame, nights: Sequence[dt.date]) ->
     sums = (_record(p, F.col(f"{p}.total"), F.col(f"{p}.square")) for p in PROBABILITIES.values())
     exposed = (F.sum("days") * F.lit(_EXPOSURE_OF_DAY)).alias("exposure")
     of_model = pixels.groupBy(*_OF_MODEL).agg(exposed, F.sum("n_objects").alias("n_objects"), *sums)
-    scored = of_model.where("n_objects > 0")
     kinds = F.explode(F.array(*(F.struct(F.lit(kind).alias("kind"), F.col(p).alias("n")) for kind, p in PROBABILITIES.items())))
-    counted = scored.select(*_OF_MODEL, "exposure", "n_objects", kinds.alias("of"))
+    counted = of_model.where("n_objects > 0").select(*_OF_MODEL, "exposure", "n_objects", kinds.alias("of"))
     near = _latest_events(events).where("absolute_magnitude IS NOT NULL").mapInArrow(_per_volume, _NEAR.spark_schema())
-    sums_of_weights = {"total": _ordered_sum(F.col("weight")), "square": _ordered_sum(F.col("weight") * F.col("weight"))}
-    weights = F.struct(*(column.alias(part) for part, column in sums_of_weights.items())).alias("volume")
+    weight = F.col("weight")
+    weights = F.struct(_ordered_sum(weight).alias("total"), _ordered_sum(weight * weight).alias("square")).alias("volume")
     of_volume = near.groupBy(*_OF_MODEL, "kind").agg(_sum(F.col("p")).alias("n_with_host"), weights)
     rows = counted.select("*", "of.kind", "of.n").join(of_volume, [*_OF_MODEL, "kind"], "left").withColumns(_window(nights))
     wanted = [F.col(f"{name}.{part}").alias(f"{part}_{name}") for name in ("n", "volume") for part in ("total", "square")]
@@ -201,8 +200,8 @@ def _record(name: str, value: Column, square: Column) -> Column:
 
 
 def _sum(probability: Column) -> Column:
-    """In whole multiples of UNIT, for the last digit of a sum of floats depends on the order of rows, which no two clusters share."""
-    return F.sum(F.round(probability / F.lit(UNIT)).cast("long")) * F.lit(UNIT)
+    """In whole multiples of _UNIT, for the last digit of a sum of floats depends on the order of rows, which no two clusters share."""
+    return F.sum(F.round(probability / F.lit(_UNIT)).cast("long")) * F.lit(_UNIT)
 
 
 def _ordered_sum(value: Column) -> Column:

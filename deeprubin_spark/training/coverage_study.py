@@ -54,13 +54,12 @@ def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
     if study.copies is None:
         raise NoInputError("study of coverage: copies of the objects with a spectrum expected, found none; run augment")
     judged = np.flatnonzero(~study.spectroscopic)
-    target, third = study.target()[judged], _thirds(study, study.objects.take(judged))
+    target, noise = study.target()[judged], signal_to_noise(study.objects)[judged]
+    third = _thirds(noise, noise)
     fits = [_kept(study, study.copies, judged, seed) for seed in seeds]
     study.seconds.update({("coverage", seed): float(fit.seconds) for seed, fit in zip(seeds, fits, strict=True)})
-    scores, by_one = (
-        summarised([partial(_scores, fit._replace(sets=sets), target, third) for fit, sets in of_fits], len(target))
-        for of_fits in ([(fit, fit.sets) for fit in fits], [(fit, fit.sets_by_one) for fit in fits])
-    )
+    scores = summarised([partial(_scores, fit, fit.sets, target, third) for fit in fits], len(target))
+    by_one = summarised([partial(_scores, fit, fit.sets_by_one, target, third) for fit in fits], len(target))
     out_of_fold = summarised([partial(_of_copies, fit) for fit in fits], len(study.copies.target))
     rows = [
         {"name": "objects without a spectrum", **scores},
@@ -71,10 +70,9 @@ def run(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
     return write(study, "coverage", rows, seeds, more)
 
 
-def _thirds(study: Study, of: Labelled) -> IntArray:
-    """Of each object (N,) the place in THIRDS, which are equal among those without a spectrum."""
-    edges = np.quantile(signal_to_noise(study.objects)[~study.spectroscopic], [1.0 / 3.0, 2.0 / 3.0])
-    return np.searchsorted(edges, signal_to_noise(of))
+def _thirds(noise: FloatArray, of_judged: FloatArray) -> IntArray:
+    """Of each signal to noise (N,) the place in THIRDS, which are equal among the judged."""
+    return np.searchsorted(np.quantile(of_judged, [1.0 / 3.0, 2.0 / 3.0]), noise)
 
 
 def _kept(study: Study, copies: Labelled, judged: IntArray, seed: int) -> Fitted:
@@ -102,27 +100,25 @@ def _fitted(study: Study, copies: Labelled, judged: IntArray, seed: int) -> Fitt
     corrected = reweighted(of_copies, np.divide(shares, prior, out=np.zeros_like(prior), where=prior > 0.0))
     weight = (shares / np.maximum(np.bincount(truth, minlength=n_classes), 1))[truth]
     rng = np.random.default_rng(seed)
-    scores, third = conformal_scores(corrected, rng.uniform(size=len(truth))), _thirds(study, copies)
-    of_judged, third_of_judged = conformal_scores(probabilities, rng.uniform(size=len(judged))), _thirds(study, study.objects.take(judged))
-
-    def sets(groups: IntArray, of_groups: IntArray) -> NDArray[np.bool_]:
-        """Some are empty: with the most probable class they would hold the truth more often."""
-        chosen = [groups == k for k in range(len(THIRDS))]
-        threshold = np.array([conformal_threshold(scores[one], truth[one], COVERAGE, weight[one]) for one in chosen])
-        return np.asarray(of_judged <= threshold[of_groups, None])
-
-    both = sets(third, third_of_judged), sets(np.zeros_like(third), np.zeros_like(third_of_judged))
+    scores = conformal_scores(corrected, rng.uniform(size=len(truth)))
+    of_judged = conformal_scores(probabilities, rng.uniform(size=len(judged)))
+    noise = signal_to_noise(study.objects)[judged]
+    groups = [_thirds(signal_to_noise(copies), noise) == k for k in range(len(THIRDS))]
+    thresholds = np.array([conformal_threshold(scores[group], truth[group], COVERAGE, weight[group]) for group in groups])
+    # Some sets are empty: with the most probable class they would hold the truth more often.
+    sets = of_judged <= thresholds[_thirds(noise, noise), None]
+    sets_by_one = of_judged <= conformal_threshold(scores, truth, COVERAGE, weight)
     right = of_copies.argmax(axis=1) == truth
     print(f"  coverage seed {seed}: fitted", file=sys.stderr)
-    return Fitted(probabilities, *both, log_losses(of_copies, truth), right, np.asarray(time.process_time() - begin))
+    return Fitted(probabilities, sets, sets_by_one, log_losses(of_copies, truth), right, np.asarray(time.process_time() - begin))
 
 
 def _of_copies(fit: Fitted, rows: IntArray) -> dict[str, float]:
     return {"accuracy": float(fit.right[rows].mean()), "log_loss": float(fit.log_loss[rows].mean())}
 
 
-def _scores(fit: Fitted, target: IntArray, third: IntArray, rows: IntArray) -> dict[str, float]:
-    covered, size, of_third = fit.sets[rows, target[rows]], fit.sets[rows].sum(axis=1), third[rows]
+def _scores(fit: Fitted, sets: NDArray[np.bool_], target: IntArray, third: IntArray, rows: IntArray) -> dict[str, float]:
+    covered, size, of_third = sets[rows, target[rows]], sets[rows].sum(axis=1), third[rows]
     found = {"coverage": float(covered.mean())}
     found |= {f"coverage_{name}": float(covered[of_third == k].mean()) for k, name in enumerate(THIRDS)}
     found |= {"set_size": float(size.mean())}

@@ -31,6 +31,7 @@ from deeprubin_spark.jobs import nightly
 from deeprubin_spark.cpu_time import TreeClock
 from deeprubin_spark.ingestion.replay_files import FORMS
 from deeprubin_spark.kernels.gaussian_process import fit
+from deeprubin_spark.reporting.facts import SEARCH_ORDER
 from deeprubin_spark.settings import load as load_settings
 from tests.perf import ladder_check
 from tests.perf.bench import machine
@@ -42,7 +43,6 @@ NIGHT = dt.date(2026, 11, 20)
 FIXED = 100  # alerts of the night that says what every night costs
 TEMPLATES = Path(__file__).parents[1] / "data" / "ztf" / "archive"
 _STEPS = tuple(module.__name__.rpartition(".")[2] for module in nightly.steps("ztf", from_archive=True))
-_SEARCHES = tuple(step for step in _STEPS if step.startswith(("search_", "match_")))
 _LIGHT = "lightcurve_base"
 
 
@@ -181,7 +181,7 @@ def _steps(warehouse: Path) -> dict[str, Any]:
     files = sorted((warehouse / "runs").glob("*.parquet"))
     rows = {row["job"]: row for row in pa.concat_tables(pq.read_table(file) for file in files).to_pylist()}
     steps = {name: {"core_s": round(rows[name]["core_seconds"], 2), "wall_s": round(rows[name]["seconds"], 2)} for name in _STEPS}
-    searches = round(sum(steps[name]["core_s"] for name in _SEARCHES), 2)
+    searches = round(sum(steps[name]["core_s"] for name in SEARCH_ORDER), 2)
     return {"steps": steps, "searches_core_s": searches, "objects": dict(rows["build_lightcurves"]["counts"])["objects"]}
 
 
