@@ -38,10 +38,14 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         print(f"  would look at {scores.count():,} scored or abstained objects for supernovae", file=sys.stderr)
         return
-    run.replace_slice(HABITABILITY_EVENT, supernova_events.events(scores, features), nights=run.nights, survey=run.survey)
+    # Read twice, and a map of probabilities is dear to read. Then counted, so that Spark knows how few have points to be looked at.
+    kinds = scores.transform(supernova_events.with_kinds).persist(StorageLevel.DISK_ONLY)
+    explosions = supernova_events.likely(kinds).persist(StorageLevel.DISK_ONLY)
+    n_objects, _ = kinds.count(), explosions.count()
+    run.replace_slice(HABITABILITY_EVENT, supernova_events.events(explosions, features), nights=run.nights, survey=run.survey)
     events = run.warehouse.read(HABITABILITY_EVENT, survey=run.survey, nights=run.nights)
     # From all scores, and read three times; a cached frame keeps its partitions, and these few rows need no more than one.
-    pixels = habitability.pixels_of(scores, run.nights).repartition(1).persist(StorageLevel.DISK_ONLY)
+    pixels = habitability.pixels_of(kinds, run.nights).repartition(1).persist(StorageLevel.DISK_ONLY)
     together = (
         (HABITABILITY_HEALPIX, habitability.map_of(pixels, run.nights)),
         (HABITABILITY_RATE, habitability.rates_of(pixels, events, run.nights)),
@@ -49,11 +53,12 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     )
     for table, rows in together:
         run.replace_slice(table, rows, nights=run.nights[-1:], survey=run.survey, first_night=run.nights[0].isoformat())
-    pixels.unpersist()
+    for held in (pixels, explosions, kinds):
+        held.unpersist()
     if not habitability.is_nearby(run.read(HABITABILITY_NEARBY)):
         run.replace_slice(HABITABILITY_NEARBY, habitability.nearby(run.session), nights=None)
     counted = events.agg(F.count("*").alias("events"), F.count("host_probability").alias("with_host")).collect()[0]  # one row: bounded
-    run.counts.update({"objects": scores.count(), **counted.asDict()})
+    run.counts.update({"objects": n_objects, **counted.asDict()})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

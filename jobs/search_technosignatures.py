@@ -33,20 +33,21 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     if arguments.stars:
         brought = star_catalogue.gaia_extract(run.session, arguments.stars)
         catalogue = catalogue.unionByName(star_catalogue.of_gaia(brought, run.nights[-1]))
-    segments = run.read(LIGHTCURVE_SEGMENTS, survey=run.survey, nights=run.nights)
-    stars = technosignatures.stars_of(segments, catalogue).persist(StorageLevel.DISK_ONLY)  # counted first, then tested
     features = run.read(rule.table, survey=run.survey, nights=run.nights).where(F.col("feature_set") == rule.feature_set.name)
-    counts = {"objects": features.count(), "stars": stars.count()}
+    segments = run.read(LIGHTCURVE_SEGMENTS, survey=run.survey, nights=run.nights).where("ra IS NOT NULL AND dec IS NOT NULL")
+    placed = segments.select("object_id", "night", "ra", "dec", F.col("healpix").alias("pixel"))
+    # Counted first, so that Spark knows how few they are: it then need not move light curves to join them.
+    matched = star_catalogue.matches(placed, catalogue).persist(StorageLevel.DISK_ONLY)
+    counts = {"objects": features.count(), "matched": matched.count()}
     if arguments.dry_run:
-        print(
-            f"  would test {counts['stars']:,} stars of {counts['objects']:,} objects, into {TECHNOSIGNATURE_CANDIDATES.name}",
-            file=sys.stderr,
-        )
+        print(f"  would test the stars of {counts['objects']:,} objects, into {TECHNOSIGNATURE_CANDIDATES.name}", file=sys.stderr)
         return
+    found = technosignatures.candidates(features, matched, run.settings.scoring).persist(StorageLevel.DISK_ONLY)
+    counts["stars"] = found.agg(F.sum("n")).collect()[0][0] or 0  # one row: bounded
     scores = run.read(SCORES, survey=run.survey, nights=run.nights)
-    made = technosignatures.candidates(stars, features, scores, run.settings.scoring)
-    run.replace_slice(TECHNOSIGNATURE_CANDIDATES, made, nights=run.nights, survey=run.survey)
-    stars.unpersist()
+    run.replace_slice(TECHNOSIGNATURE_CANDIDATES, technosignatures.ranked(found, scores), nights=run.nights, survey=run.survey)
+    found.unpersist()
+    matched.unpersist()
     written = run.warehouse.read(TECHNOSIGNATURE_CANDIDATES, survey=run.survey, nights=run.nights)
     by_status = {row["status"]: row["count"] for row in written.groupBy("status").count().collect()}  # three rows: bounded
     names = {"candidate": "candidates", "set_aside": "set_aside", "gated": "gated"}

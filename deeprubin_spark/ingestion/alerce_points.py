@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from deeprubin_spark.bands import ZTF_FILTER_IDS
 from deeprubin_spark.kernels import nights, photometry, sky
 from deeprubin_spark.schemas import LIGHTCURVE_SEGMENTS
-from deeprubin_spark.schemas.packed_points import packed_rows
+from deeprubin_spark.schemas.packed_points import packed_rows, reference_rows
 from deeprubin_spark.settings import LightCurveSettings
 
 # Not 'ztf': the archive's night replaces every 'ztf' segment of its night, and the broker's copy of an object would go with them. Its
@@ -193,7 +193,9 @@ def _segment(
     points = sorted((row for _, _, row in members), key=lambda row: (*row[:4], row[4] or 0))
     own = [record for is_own, record, _ in members if is_own and record is not None]
     scores = [max((n for r in own if math.isfinite(n := number(r, name))), default=None) for name in ("rb", "drb")]
-    return (SURVEY, object_id, night, *place, len(own), *scores, None, None, None, None, points, packed_rows(points, _POINTS))
+    of_alerts = [None] * 4  # asteroid and star: the API does not tell
+    of_points = (*reference_rows(points, _POINTS), points, packed_rows(points, _POINTS))
+    return (SURVEY, object_id, night, *place, len(own), *scores, *of_alerts, *of_points)
 
 
 def _places(records_of_night: Sequence[Sequence[Record]], anywhere: tuple[float, float]) -> list[tuple[Any, ...]]:

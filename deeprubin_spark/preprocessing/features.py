@@ -23,10 +23,10 @@ from deeprubin_spark.kernels.upper_limits import UpperLimits
 from deeprubin_spark.preprocessing.history import light_curves, unfolded_nights, with_history
 from deeprubin_spark.preprocessing.objects import by_object
 from deeprubin_spark.schemas.features import Rule
-from deeprubin_spark.schemas.packed_points import Records, model_points
+from deeprubin_spark.schemas.packed_points import REFERENCES, Records, model_points
 
 _HOST = ("photo_z", "photo_z_err", "ebv")
-_CARRIED = ("survey", "ra", "dec", "rb_max", "drb_max", "ss_name", "ss_distance")
+_CARRIED = ("survey", "ra", "dec", "rb_max", "drb_max", "ss_name", "ss_distance", *(column.name for column in REFERENCES))
 _CONTEXT = ("star_score", "star_distance")
 PERIODS = tuple(feature.name for feature in kernel.FEATURES if feature.group == "period")
 _CACHED = tuple(f"earlier_{name}" for name in PERIODS)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from deeprubin_spark.kernels.feature_catalogue import LSST_UGRIZY, ZTF_GR, FeatureSet
 from deeprubin_spark.kernels.measurements import DETECTION, FORCED
 from deeprubin_spark.schemas.contract import Column, Table
+from deeprubin_spark.schemas.packed_points import REFERENCES
 
 FEATURE_SET = ZTF_GR.name
 GRID_BANDS: tuple[str, ...] = ZTF_GR.bands
@@ -44,6 +45,7 @@ def _columns(feature_set: FeatureSet, in_bands: str) -> tuple[Column, ...]:
         Column("drb_max", "float", unit="1", doc="Highest drb of the night's alerts"),
         Column("ss_name", "string", doc="Known solar-system object nearest to an alert of the night"),
         Column("ss_distance", "float", unit="arcsec", doc="Its distance"),
+        *REFERENCES,
         *(Column(f.name, "float", unit=f.unit, doc=f.doc) for f in feature_set.features),
         Column("t_ref_mjd", "double", unit="d", doc="Time zero of the grid: peak of the posterior mean, MJD UTC"),
         Column("grid_time", "binary", unit="d", doc="64 times relative to t_ref_mjd, float32 little-endian"),
@@ -57,13 +59,13 @@ FEATURES = _table(
     "features",
     "Features of the objects that a night touched, from points known by that night; formulas and sources are in features.md. "
     "gp_interpolate gives the grid as arrays.",
-    3,
+    4,
     ZTF_GR,
 )
 FEATURES_LSST = _table(
     "features_lsst",
     "The same of surveys in six bands; formulas and sources are in features_lsst.md.",
-    1,
+    2,
     LSST_UGRIZY,
 )
 

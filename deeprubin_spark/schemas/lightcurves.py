@@ -1,7 +1,7 @@
 """Light curves: one segment per object and night, older ones folded into a base, and the view that joins them."""
 
 from deeprubin_spark.schemas.contract import Column, Table
-from deeprubin_spark.schemas.packed_points import PACKED
+from deeprubin_spark.schemas.packed_points import PACKED, REFERENCES
 
 # One measurement, as one packet told it. A limit has no flux; forced photometry has no source_id.
 POINT: tuple[Column, ...] = (
@@ -50,7 +50,7 @@ _OBJECT = (
 LIGHTCURVE_SEGMENTS = Table(
     "lightcurve_segments",
     doc="All points in an object's packets of one night: a pure function of that night's alerts.",
-    version=2,
+    version=3,
     key=("survey", "object_id", "night"),
     partition_by=("survey", "night"),
     columns=(
@@ -64,6 +64,7 @@ LIGHTCURVE_SEGMENTS = Table(
         Column("ss_distance", "float", unit="arcsec", doc="Its distance, the smallest of the night"),
         Column("star_score", "float", unit="1", doc="Star (1) or galaxy (0) score of the nearest PS1 source (sgscore1), latest alert"),
         Column("star_distance", "float", unit="arcsec", doc="Distance to that source (distpsnr1), latest alert"),
+        *REFERENCES,
         Column("points", "array<struct>", fields=POINT, doc="Every version of every point, sorted by time", required=True),
         PACKED,
     ),

@@ -38,13 +38,42 @@ RECORD = np.dtype(
 )
 _NAMES = tuple(MODEL_RECORD.fields or ())
 PACKED = Column("packed", "binary", doc="The points again, as the night's passes read them: records of 66 bytes, schemas/packed_points.py")
+_REFERENCE_BANDS = ("g", "r")
+REFERENCES: tuple[Column, ...] = tuple(
+    Column(
+        f"reference_{band}",
+        "float",
+        unit="nJy",
+        ucd="phot.flux.density",
+        doc=f"Flux in the reference image, {band}; by the latest point that tells",
+    )
+    for band in _REFERENCE_BANDS
+)
 
 Records = NDArray[np.void]
 
 
 def point_columns(fields: Mapping[str, arrow.Column], offsets: NDArray[np.int64], points: Column) -> dict[str, pa.Array]:
-    """The columns `points`, of that type, and `packed` of B rows from their flat fields (N,) and (B + 1,) offsets."""
-    return {points.name: arrow.lists_of_records(fields, offsets, points.arrow_type()), PACKED.name: arrow.bytes_of(packed(fields), offsets)}
+    """The columns `points`, of that type, `packed` and `REFERENCES` of B rows from their flat fields (N,), by time, and (B + 1,) offsets."""
+    of_references = {name: arrow.nullable(flux, pa.float32()) for name, flux in references(fields, offsets).items()}
+    return {
+        points.name: arrow.lists_of_records(fields, offsets, points.arrow_type()),
+        PACKED.name: arrow.bytes_of(packed(fields), offsets),
+        **of_references,
+    }
+
+
+def references(fields: Mapping[str, arrow.Column], offsets: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """`REFERENCES` of B rows, (B,) [nJy] each, NaN where no point tells: flux of source plus reference less that of the source."""
+    flux = arrow.floats(fields["apparent_flux_njy"]) - arrow.floats(fields["flux_njy"])
+    owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    is_known, band = np.isfinite(flux), arrow.codes(fields["band"], _REFERENCE_BANDS)
+    found = {}
+    for at, column in enumerate(REFERENCES):
+        told = is_known & (band == at)
+        found[column.name] = np.full(len(offsets) - 1, np.nan)
+        found[column.name][owner[told]] = flux[told]  # where an object has several, the last stays
+    return found
 
 
 def packed(fields: Mapping[str, arrow.Column]) -> Records:
@@ -61,8 +90,18 @@ def packed(fields: Mapping[str, arrow.Column]) -> Records:
 
 def packed_rows(points: Sequence[tuple[Any, ...]], of: Column) -> bytes:
     """`packed` of one row whose points are given as tuples in the order of the fields `of` the column `points`."""
+    return packed(_flat(points, of)).tobytes()
+
+
+def reference_rows(points: Sequence[tuple[Any, ...]], of: Column) -> list[float | None]:
+    """`REFERENCES` of such a row."""
+    found = references(_flat(points, of), np.array([0, len(points)]))
+    return [float(flux[0]) if np.isfinite(flux[0]) else None for flux in found.values()]
+
+
+def _flat(points: Sequence[tuple[Any, ...]], of: Column) -> dict[str, pa.Array]:
     records = [dict(zip((c.name for c in of.fields), point, strict=True)) for point in points]
-    return packed(arrow.records(pa.array([records], of.arrow_type()))).tobytes()
+    return arrow.records(pa.array([records], of.arrow_type()))
 
 
 def model_points(points: Records, offsets: NDArray[np.int64]) -> pa.BinaryArray:

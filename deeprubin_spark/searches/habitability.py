@@ -21,7 +21,7 @@ from deeprubin_spark.kernels.separations import half_angle_squared_sine, separat
 from deeprubin_spark.kernels.supernova_rates import WHOLE_SKY
 from deeprubin_spark.schemas import HABITABILITY_HEALPIX, HABITABILITY_NEARBY, HABITABILITY_RATE, HABITABILITY_RING, contract
 from deeprubin_spark.searches import catalogues
-from deeprubin_spark.searches.supernova_events import GIGAYEAR, PROBABILITIES, with_kinds
+from deeprubin_spark.searches.supernova_events import GIGAYEAR, PROBABILITIES
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -39,13 +39,13 @@ _GROUPS = {"ia": "p_ia", "cc": "p_cc", "slsn": "p_slsn"}  # what the map tells a
 _IN_DISC = ("SNIa", "SNII", "SNIbc")
 
 
-def pixels_of(scores: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
-    """The pixels in which `scores` rows of these nights, of one survey, lie: what the map, rates and rings are made of. All in one pass.
+def pixels_of(kinds: DataFrame, nights: Sequence[dt.date]) -> DataFrame:
+    """The pixels in which `with_kinds` rows of these nights, of one survey, lie: what the map, rates and rings are made of. All in one pass.
 
     survey, model_version, healpix      nights [1] on which somebody looked, also in vain: objects may be abstained      days [d] of exposure
     n_objects [1] scored there at last      a record of total and square for the probabilities of each kind, and of core collapse together
     """
-    placed = _placed(scores.transform(with_kinds))
+    placed = _placed(kinds)
     if len(nights) > 1:  # each object once, by its latest score
         scored_on = F.max(F.when(F.col("p_ia").isNotNull(), F.col("night"))).over(Window.partitionBy(*_OF_MODEL, "object_id"))
         placed = placed.withColumn("scored_on", scored_on)

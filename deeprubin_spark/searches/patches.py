@@ -33,8 +33,9 @@ def with_borders(ra: FloatArray, dec: FloatArray, order: int, margin: float) -> 
     around = (centre + np.tan(np.radians(margin)) * (np.cos(angle) * north + np.sin(angle) * east) for angle in angles)
     found = [patch(ra, dec, order), *(patch(*sky_positions(place), order) for place in around)]
     rows = np.tile(np.arange(len(centre)), len(found))
-    pairs = np.unique(np.stack([rows, np.concatenate(found)], axis=1), axis=0)
-    return pairs[:, 0], pairs[:, 1]
+    # As one number each, which sorts much faster than pairs: a patch has 32 bits at the finest order.
+    pairs = np.unique(rows << 32 | np.concatenate(found))
+    return pairs >> 32, pairs & (2**32 - 1)
 
 
 def by_group(search: Callable[[pa.Table], pa.RecordBatch], keys: list[str]) -> Callable[[Batches], Iterator[pa.RecordBatch]]:

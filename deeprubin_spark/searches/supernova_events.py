@@ -46,15 +46,20 @@ def with_kinds(scores: DataFrame) -> DataFrame:
     return scores.select("survey", "object_id", "night", "model_version", "ra", "dec", *(p.alias(name) for name, p in sums.items()))
 
 
-def events(scores: DataFrame, features: DataFrame) -> DataFrame:
-    """`habitability_event` rows of the scored objects that are an explosion with a probability of at least 0.1.
+def likely(kinds: DataFrame) -> DataFrame:
+    """Those of `with_kinds` rows that are an explosion with a probability of at least 0.1."""
+    return kinds.where(sum((F.col(column) for column in PROBABILITIES.values()), F.lit(0.0)) >= LEAST_PROBABILITY)
+
+
+def events(explosions: DataFrame, features: DataFrame) -> DataFrame:
+    """`habitability_event` rows of `likely` rows.
 
     features : rows of the same objects and nights, for their points; all frames of one survey.
     """
-    together = sum((F.col(column) for column in PROBABILITIES.values()), F.lit(0.0))
-    likely = scores.transform(with_kinds).where(together >= LEAST_PROBABILITY)
-    peaks = features.select("object_id", "night", "points").mapInArrow(_peaks, _PEAK.spark_schema())  # the join then need not move points
-    joined = likely.join(peaks, list(_PEAK.key), "left").select(*_CARRIED, "peak_flux_njy", "peak_band")
+    keys = list(_PEAK.key)
+    seen = features.select(*keys, "points").join(explosions.select(*keys), keys, "left_semi")
+    peaks = seen.mapInArrow(_peaks, _PEAK.spark_schema())
+    joined = explosions.join(peaks, keys, "left").select(*_CARRIED, "peak_flux_njy", "peak_band")
     return HABITABILITY_EVENT.select(joined.mapInArrow(_described, HABITABILITY_EVENT.spark_schema()))
 
 

@@ -28,7 +28,6 @@ from deeprubin_spark.schemas import TECHNOSIGNATURE_CANDIDATES
 from deeprubin_spark.schemas.contract import Column, Table
 from deeprubin_spark.schemas.technosignatures import TESTS
 from deeprubin_spark.searches import catalogues, natural_explanations
-from deeprubin_spark.searches.star_catalogue import matches
 from deeprubin_spark.settings import ScoringSettings
 
 Batches = Iterable[pa.RecordBatch]
@@ -69,34 +68,28 @@ _FOUND = Table(
 )
 
 
-def stars_of(segments: DataFrame, catalogue: DataFrame) -> DataFrame:
-    """Objects of the nights that are stars by PS1 or in the catalogue: object_id, night, healpix, the match, reference_g and reference_r [nJy].
+def candidates(features: DataFrame, matched: DataFrame, scoring: ScoringSettings) -> DataFrame:
+    """What the pass finds among the stars, by PS1 or by the catalogue, of `features` rows: `_FOUND` rows; all frames of one survey and the same nights.
 
-    segments : `lightcurve_segments` rows of one survey      catalogue : `star_catalogue.STAR` rows
+    matched : `star_catalogue.matches` of the objects
     """
     is_star = (F.col("star_score") > LEAST_STAR_SCORE) & (F.col("star_distance") <= MOST_STAR_DISTANCE)
-    # Narrow before the join, which may have to move every row: points are most of a segment.
-    references = (_reference(band).alias(f"reference_{band}") for band in REFERENCE_BANDS)
-    rows = segments.select(*_KEYS, "ra", "dec", F.col("healpix").alias("pixel"), is_star.alias("is_star"), *references)
-    placed = rows.where("ra IS NOT NULL AND dec IS NOT NULL").select(*_KEYS, "ra", "dec", "pixel")
-    matched = rows.join(matches(placed, catalogue), list(_KEYS), "left").where(F.col("is_star") | F.col("star").isNotNull())
-    return matched.select(*_KEYS, *_MATCHED, *(f"reference_{band}" for band in REFERENCE_BANDS))
-
-
-def candidates(stars: DataFrame, features: DataFrame, scores: DataFrame, scoring: ScoringSettings) -> DataFrame:
-    """`technosignature_candidates` rows; all frames of one survey and the same nights.
-
-    stars : `stars_of`      features : rows of the survey's table      scores : `scores` rows
-    """
     told = features.where("n_detections > 0 AND ra IS NOT NULL AND dec IS NOT NULL").select(
-        *("survey", *_KEYS, "ra", "dec", "star_score", "points"),
+        *("survey", *_KEYS, "ra", "dec", "star_score", "points", *(f"reference_{band}" for band in REFERENCE_BANDS)),
         F.when(F.col("period_log10_fap") < MOST_LOG10_FAP, F.col("period").cast("double")).alias("period"),
         *(_deviation(features.columns)[name].alias(as_) for name, as_ in (("bic", "s_phys"), ("model", "best_model"))),
         _gates(scoring).alias("gates"),
         F.xxhash64("object_id").alias("key"),
+        F.coalesce(is_star, F.lit(False)).alias("is_star"),
     )
-    found = told.join(stars, list(_KEYS)).mapInArrow(star_pass(), _FOUND.spark_schema())
-    classes = scores.where("status = 'scored'").groupBy(*_KEYS)
+    stars = told.join(matched, list(_KEYS), "left").where(F.col("is_star") | F.col("star").isNotNull()).drop("is_star")
+    return stars.mapInArrow(star_pass(), _FOUND.spark_schema())
+
+
+def ranked(found: DataFrame, scores: DataFrame) -> DataFrame:
+    """`technosignature_candidates` rows of `candidates` and of `scores` rows of the same nights."""
+    odd = found.where(F.col("kind") == _STAR).select(*_KEYS)
+    classes = scores.where("status = 'scored'").join(odd, list(_KEYS), "left_semi").groupBy(*_KEYS)
     newest = classes.agg(F.max_by(F.struct("class", "p_class"), "model_version").alias("newest"))
     rated = found.transform(with_false_alarms).drop("class", "p_class").join(newest, list(_KEYS), "left")
     known = rated.withColumns({name: F.col(f"newest.{name}") for name in ("class", "p_class")})
@@ -104,8 +97,7 @@ def candidates(stars: DataFrame, features: DataFrame, scores: DataFrame, scoring
     judged = known.withColumns(columns)
     order = (F.col("false_alarms_per_10k_stars"), F.col("p_combined").asc_nulls_last(), F.col("object_id"))
     place = F.row_number().over(Window.partitionBy("survey", "night", "status").orderBy(*order))
-    ranked = judged.withColumn("rank", F.when(F.col("status") == "candidate", place))
-    return TECHNOSIGNATURE_CANDIDATES.select(ranked)
+    return TECHNOSIGNATURE_CANDIDATES.select(judged.withColumn("rank", F.when(F.col("status") == "candidate", place)))
 
 
 def with_false_alarms(found: DataFrame) -> DataFrame:
@@ -116,16 +108,10 @@ def with_false_alarms(found: DataFrame) -> DataFrame:
     """
     as_odd = Window.partitionBy("survey", "night", "best_test").orderBy("p_best").rangeBetween(Window.unboundedPreceding, Window.currentRow)
     counted = found.withColumn("k", F.count(F.when(F.col("kind") == _EXCHANGED, 1)).over(as_odd))
-    counted = counted.withColumn("n_stars", F.coalesce(F.sum("n").over(Window.partitionBy("survey", "night")), F.lit(0).cast("long")))
+    n_stars = found.groupBy("survey", "night").agg(F.coalesce(F.sum("n"), F.lit(0).cast("long")).alias("n_stars"))
+    counted = counted.drop("n_stars").join(F.broadcast(n_stars), ["survey", "night"])
     rate = F.lit(1e4) * (F.col("k") + 1) / (F.col("n_stars") + 1)
     return counted.where(F.col("kind") == _STAR).withColumn("false_alarms_per_10k_stars", F.when(F.col("gates") == "", rate))
-
-
-def _reference(band: str) -> SparkColumn:
-    """Flux of the reference image [nJy] where the night's packets tell it: source plus reference less source, of the latest detection."""
-    at = F.expr(f"filter(points, p -> p.band = '{band}' AND p.apparent_flux_njy IS NOT NULL AND p.flux_njy IS NOT NULL)")
-    latest = F.try_element_at(at, F.lit(-1))
-    return latest["apparent_flux_njy"] - latest["flux_njy"]
 
 
 def _deviation(columns: Sequence[str]) -> SparkColumn:

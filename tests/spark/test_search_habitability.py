@@ -27,6 +27,7 @@ from deeprubin_spark.schemas import (
 )
 from deeprubin_spark.schemas.features import FEATURE_SET
 from deeprubin_spark.searches import habitability
+from deeprubin_spark.searches.supernova_events import with_kinds
 from deeprubin_spark.tables import Warehouse
 from tests.conftest import settings_at
 from tests.contract_rows import frame_of, row_of
@@ -149,7 +150,7 @@ def test_rates_do_not_depend_on_the_order_of_rows(spark):
     no_events = frame_of(spark, HABITABILITY_EVENT, [])
 
     def rates(of):
-        pixels = habitability.pixels_of(frame_of(spark, SCORES, of), [NIGHT])
+        pixels = habitability.pixels_of(with_kinds(frame_of(spark, SCORES, of)), [NIGHT])
         return sorted(tuple(row) for row in habitability.rates_of(pixels, no_events, [NIGHT]).drop("run_id").collect())
 
     assert rates(rows) == rates(rows[::-1])
@@ -191,7 +192,7 @@ def test_a_scrambled_sky_is_a_flat_map(spark):
         for i, (ra, dec) in enumerate(zip(drawn[0].deg, drawn[1].deg, strict=True))
     ]
     found = (
-        habitability.map_of(habitability.pixels_of(frame_of(spark, SCORES, rows), [NIGHT]), [NIGHT])
+        habitability.map_of(habitability.pixels_of(with_kinds(frame_of(spark, SCORES, rows)), [NIGHT]), [NIGHT])
         .select("n_ia", "rate_ia", "exposure")
         .toPandas()
     )  # 256 pixels: bounded
