@@ -36,8 +36,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     features = run.read(rule.table, survey=run.survey, nights=run.nights).where(F.col("feature_set") == rule.feature_set.name)
     segments = run.read(LIGHTCURVE_SEGMENTS, survey=run.survey, nights=run.nights).where("ra IS NOT NULL AND dec IS NOT NULL")
     placed = segments.select("object_id", "night", "ra", "dec", F.col("healpix").alias("pixel"))
-    # Counted first, so that Spark knows how few they are: it then need not move light curves to join them.
-    matched = star_catalogue.matches(placed, catalogue).persist(StorageLevel.DISK_ONLY)
+    # Counted first, so that Spark knows how few they are: it then need not move light curves to join them. A cached frame keeps its partitions.
+    matched = star_catalogue.matches(placed, catalogue).repartition(1).persist(StorageLevel.DISK_ONLY)
     counts = {"objects": features.count(), "matched": matched.count()}
     if arguments.dry_run:
         print(f"  would test the stars of {counts['objects']:,} objects, into {TECHNOSIGNATURE_CANDIDATES.name}", file=sys.stderr)

@@ -30,7 +30,7 @@ SMALL_SESSION = [
 
 
 # The tests' own session runs thousands of queries of a few rows over wide tables: generating code for each would take half the time.
-# Jobs that tests start in processes of their own do generate code, and must write the same rows.
+# Some jobs that tests start in processes of their own do generate code, as a user's do, and must write the same rows.
 INTERPRETED = 'spark.conf={"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", "spark.sql.adaptive.enabled": "false"}'
 
 

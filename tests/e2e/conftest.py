@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from deeprubin_spark.jobs import nightly
+from filelock import FileLock
 
 from deeprubin_spark.tables import Warehouse
 from tests.conftest import ZTF_ARCHIVE, settings_at
@@ -17,8 +20,13 @@ def small_archive(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def undisturbed(spark, small_archive, tmp_path_factory):
-    """Content of the tables after those nights in one run."""
-    directory = tmp_path_factory.mktemp("undisturbed")
-    assert nightly.main(["--nights", nights.SMALL_NIGHTS, *nights.flags(directory, f"ingest.archive=[{small_archive}]")]) == 0
-    return nights.content(Warehouse(spark, settings_at(directory).warehouse), nights.EVERY)
+def undisturbed(spark, small_archive, tmp_path_factory, worker_id):
+    """Content of the tables after those nights in one run, which the first process that asks for it makes for all."""
+    base = tmp_path_factory.getbasetemp()
+    known = (base if worker_id == "master" else base.parent) / "undisturbed.json"
+    with FileLock(f"{known}.lock"):
+        if not known.exists():
+            directory = tmp_path_factory.mktemp("undisturbed")
+            assert nightly.main(["--nights", nights.SMALL_NIGHTS, *nights.flags(directory, f"ingest.archive=[{small_archive}]")]) == 0
+            known.write_text(json.dumps(nights.content(Warehouse(spark, settings_at(directory).warehouse), nights.EVERY)))
+    return {table: tuple(found) for table, found in json.loads(known.read_text()).items()}

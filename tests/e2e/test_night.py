@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from deeprubin_spark.jobs import build_lightcurves, fold_lightcurves, ingest_archive, ingest_labels, nightly
+from deeprubin_spark.jobs import build_lightcurves, extract_features, fold_lightcurves, ingest_archive, ingest_labels, nightly, score_night
 from pyspark.sql import functions as F
 
 from deeprubin_spark.preprocessing.light_curves import light_curves
@@ -204,7 +204,8 @@ def test_folding_changes_neither_the_view_nor_a_folded_night_that_is_run_again(w
     assert warehouse.read(LIGHTCURVE_BASE).count() > 400
     assert warehouse.read(LIGHTCURVE_SEGMENTS, nights=[NIGHT]).isEmpty()
     assert curves() == before
-    assert nightly.main(["--night", "2019-06-23", *nights.flags(place)]) == 0
+    for job in (ingest_archive, build_lightcurves, extract_features, score_night):
+        assert job.main(["--night", "2019-06-23", *nights.flags(place)]) == 0
     assert not warehouse.read(LIGHTCURVE_SEGMENTS, nights=[dt.date(2019, 6, 23)]).isEmpty()
     assert curves() == before
     after = nights.content(warehouse, nights.OF_THE_NIGHT)

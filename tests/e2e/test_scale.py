@@ -15,7 +15,7 @@ import pytest
 
 from deeprubin_spark.schemas import SCORES
 from deeprubin_spark.tables import Warehouse
-from tests.conftest import ZTF_ARCHIVE, settings_at
+from tests.conftest import INTERPRETED, ZTF_ARCHIVE, settings_at
 from tests.e2e import nights
 
 NIGHT = "2018-11-29"
@@ -55,7 +55,7 @@ def renamed(packet: dict, schema: dict, copy: int) -> bytes:
 
 def peak_worker_memory(archive, directory) -> int:
     """[byte] Highest resident memory of any Python worker while the night runs in a driver with 1 GiB of heap."""
-    flags = nights.flags(directory, f"ingest.archive=[{archive}]", "spark.driver_memory=1g", "report.n_anomalies=3")
+    flags = nights.flags(directory, f"ingest.archive=[{archive}]", "spark.driver_memory=1g", "report.n_anomalies=3", INTERPRETED)
     process = nights.start("nightly", "--night", NIGHT, *flags)
     peak = [0]
     watcher = threading.Thread(target=watch, args=(process, peak), daemon=True)

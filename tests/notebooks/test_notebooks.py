@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from deeprubin_spark.jobs import nightly
 
-from tests.conftest import QUICK_START, ZTF_ARCHIVE
+from tests.conftest import INTERPRETED, QUICK_START, ZTF_ARCHIVE
 from tests.e2e import nights
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
@@ -29,6 +29,7 @@ def test_a_notebook_runs(notebook, warehouse, tmp_path):
     copy = tmp_path / notebook.name
     copy.write_bytes(notebook.read_bytes())
     session = {"DEEPRUBIN_SPARK__MASTER": "local[2]", "DEEPRUBIN_SPARK__SHUFFLE_PARTITIONS": "2", "DEEPRUBIN_SPARK__JAVA_OPTIONS": QUICK_START}
+    session |= {"DEEPRUBIN_SPARK__CONF": INTERPRETED.partition("=")[2]}
     environment = nights.environment() | session | {"DEEPRUBIN_WAREHOUSE__PATH": str(warehouse)}
     command = [sys.executable, "-m", "jupyter", "execute", "--inplace", str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
