@@ -41,7 +41,8 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
     # Read twice, and a map of probabilities is dear to read. Then counted, so that Spark knows how few have points to be looked at.
     kinds = scores.transform(supernova_events.with_kinds).persist(StorageLevel.DISK_ONLY)
     explosions = supernova_events.likely(kinds).persist(StorageLevel.DISK_ONLY)
-    n_objects, _ = kinds.count(), explosions.count()
+    n_objects = kinds.count()
+    explosions.count()
     run.replace_slice(HABITABILITY_EVENT, supernova_events.events(explosions, features), nights=run.nights, survey=run.survey)
     events = run.warehouse.read(HABITABILITY_EVENT, survey=run.survey, nights=run.nights)
     # From all scores, and read three times; a cached frame keeps its partitions, and these few rows need no more than one.

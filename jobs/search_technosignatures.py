@@ -34,14 +34,14 @@ def run(run: Run, arguments: argparse.Namespace) -> None:
         brought = star_catalogue.gaia_extract(run.session, arguments.stars)
         catalogue = catalogue.unionByName(star_catalogue.of_gaia(brought, run.nights[-1]))
     features = run.read(rule.table, survey=run.survey, nights=run.nights).where(F.col("feature_set") == rule.feature_set.name)
+    if arguments.dry_run:
+        print(f"  would test the stars of {features.count():,} objects, into {TECHNOSIGNATURE_CANDIDATES.name}", file=sys.stderr)
+        return
     segments = run.read(LIGHTCURVE_SEGMENTS, survey=run.survey, nights=run.nights).where("ra IS NOT NULL AND dec IS NOT NULL")
     placed = segments.select("object_id", "night", "ra", "dec", F.col("healpix").alias("pixel"))
     # Counted first, so that Spark knows how few they are: it then need not move light curves to join them. A cached frame keeps its partitions.
     matched = star_catalogue.matches(placed, catalogue).repartition(1).persist(StorageLevel.DISK_ONLY)
     counts = {"objects": features.count(), "matched": matched.count()}
-    if arguments.dry_run:
-        print(f"  would test the stars of {counts['objects']:,} objects, into {TECHNOSIGNATURE_CANDIDATES.name}", file=sys.stderr)
-        return
     found = technosignatures.candidates(features, matched, run.settings.scoring).persist(StorageLevel.DISK_ONLY)
     counts["stars"] = found.agg(F.sum("n")).collect()[0][0] or 0  # one row: bounded
     scores = run.read(SCORES, survey=run.survey, nights=run.nights)

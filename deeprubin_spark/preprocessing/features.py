@@ -26,7 +26,7 @@ from deeprubin_spark.schemas.features import Rule
 from deeprubin_spark.schemas.packed_points import REFERENCES, Records, model_points
 
 _HOST = ("photo_z", "photo_z_err", "ebv")
-_CARRIED = ("survey", "ra", "dec", "rb_max", "drb_max", "ss_name", "ss_distance", *(column.name for column in REFERENCES))
+_CARRIED = ("survey", "ra", "dec", "rb_max", "drb_max", "ss_name", "ss_distance", *(column.name for column in REFERENCES.values()))
 _CONTEXT = ("star_score", "star_distance")
 PERIODS = tuple(feature.name for feature in kernel.FEATURES if feature.group == "period")
 _CACHED = tuple(f"earlier_{name}" for name in PERIODS)

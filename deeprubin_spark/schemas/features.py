@@ -45,7 +45,7 @@ def _columns(feature_set: FeatureSet, in_bands: str) -> tuple[Column, ...]:
         Column("drb_max", "float", unit="1", doc="Highest drb of the night's alerts"),
         Column("ss_name", "string", doc="Known solar-system object nearest to an alert of the night"),
         Column("ss_distance", "float", unit="arcsec", doc="Its distance"),
-        *REFERENCES,
+        *REFERENCES.values(),
         *(Column(f.name, "float", unit=f.unit, doc=f.doc) for f in feature_set.features),
         Column("t_ref_mjd", "double", unit="d", doc="Time zero of the grid: peak of the posterior mean, MJD UTC"),
         Column("grid_time", "binary", unit="d", doc="64 times relative to t_ref_mjd, float32 little-endian"),

@@ -64,7 +64,7 @@ LIGHTCURVE_SEGMENTS = Table(
         Column("ss_distance", "float", unit="arcsec", doc="Its distance, the smallest of the night"),
         Column("star_score", "float", unit="1", doc="Star (1) or galaxy (0) score of the nearest PS1 source (sgscore1), latest alert"),
         Column("star_distance", "float", unit="arcsec", doc="Distance to that source (distpsnr1), latest alert"),
-        *REFERENCES,
+        *REFERENCES.values(),
         Column("points", "array<struct>", fields=POINT, doc="Every version of every point, sorted by time", required=True),
         PACKED,
     ),

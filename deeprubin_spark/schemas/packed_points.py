@@ -38,17 +38,16 @@ RECORD = np.dtype(
 )
 _NAMES = tuple(MODEL_RECORD.fields or ())
 PACKED = Column("packed", "binary", doc="The points again, as the night's passes read them: records of 66 bytes, schemas/packed_points.py")
-_REFERENCE_BANDS = ("g", "r")
-REFERENCES: tuple[Column, ...] = tuple(
-    Column(
+REFERENCES: dict[str, Column] = {  # by band
+    band: Column(
         f"reference_{band}",
         "float",
         unit="nJy",
         ucd="phot.flux.density",
         doc=f"Flux in the reference image, {band}; by the latest point that tells",
     )
-    for band in _REFERENCE_BANDS
-)
+    for band in ("g", "r")
+}
 
 Records = NDArray[np.void]
 
@@ -67,9 +66,9 @@ def references(fields: Mapping[str, arrow.Column], offsets: NDArray[np.int64]) -
     """`REFERENCES` of B rows, (B,) [nJy] each, NaN where no point tells: flux of source plus reference less that of the source."""
     flux = arrow.floats(fields["apparent_flux_njy"]) - arrow.floats(fields["flux_njy"])
     owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    is_known, band = np.isfinite(flux), arrow.codes(fields["band"], _REFERENCE_BANDS)
+    is_known, band = np.isfinite(flux), arrow.codes(fields["band"], tuple(REFERENCES))
     found = {}
-    for at, column in enumerate(REFERENCES):
+    for at, column in enumerate(REFERENCES.values()):
         told = is_known & (band == at)
         found[column.name] = np.full(len(offsets) - 1, np.nan)
         found[column.name][owner[told]] = flux[told]  # where an object has several, the last stays

@@ -26,6 +26,7 @@ from deeprubin_spark.kernels.measurements import DETECTION, LIMIT, MODEL_RECORD
 from deeprubin_spark.kernels.vanishing import LEAST_STAR_SCORE
 from deeprubin_spark.schemas import TECHNOSIGNATURE_CANDIDATES
 from deeprubin_spark.schemas.contract import Column, Table
+from deeprubin_spark.schemas.packed_points import REFERENCES
 from deeprubin_spark.schemas.technosignatures import TESTS
 from deeprubin_spark.searches import catalogues, natural_explanations
 from deeprubin_spark.settings import ScoringSettings
@@ -36,7 +37,6 @@ FloatArray = NDArray[np.float64]
 P_REPORTED = 0.01  # [1] p_combined of a star that gets a row
 MOST_STAR_DISTANCE = 1.5  # [arcsec] of the nearest source of PS1 that an object is
 MOST_LOG10_FAP = -6.0  # of a period that explains
-REFERENCE_BANDS = ("g", "r")
 LIMIT_SIGMAS = 5.0  # that an upper limit is above 0
 _KEYS = ("object_id", "night")
 _MATCHED = ("star", "star_separation", "distance_pc", "distance_err_pc")
@@ -75,12 +75,12 @@ def candidates(features: DataFrame, matched: DataFrame, scoring: ScoringSettings
     """
     is_star = (F.col("star_score") > LEAST_STAR_SCORE) & (F.col("star_distance") <= MOST_STAR_DISTANCE)
     told = features.where("n_detections > 0 AND ra IS NOT NULL AND dec IS NOT NULL").select(
-        *("survey", *_KEYS, "ra", "dec", "star_score", "points", *(f"reference_{band}" for band in REFERENCE_BANDS)),
+        *("survey", *_KEYS, "ra", "dec", "star_score", "points", *(column.name for column in REFERENCES.values())),
         F.when(F.col("period_log10_fap") < MOST_LOG10_FAP, F.col("period").cast("double")).alias("period"),
         *(_deviation(features.columns)[name].alias(as_) for name, as_ in (("bic", "s_phys"), ("model", "best_model"))),
         _gates(scoring).alias("gates"),
         F.xxhash64("object_id").alias("key"),
-        F.coalesce(is_star, F.lit(False)).alias("is_star"),
+        is_star.alias("is_star"),
     )
     stars = told.join(matched, list(_KEYS), "left").where(F.col("is_star") | F.col("star").isNotNull()).drop("is_star")
     return stars.mapInArrow(star_pass(), _FOUND.spark_schema())
@@ -161,8 +161,8 @@ def _tested(batch: pa.RecordBatch, events: star_tests.Events) -> star_tests.Test
     used = is_known & np.isfinite(flux) & (error > 0.0) & np.isfinite(error) & (records["band"] >= 0)
     curves = light_curves(offsets_of_chosen(used, offsets), records["mjd"][used], records["band"][used], flux[used], error[used])
     reference = np.full((batch.num_rows, len(BAND_NAMES)), np.nan)
-    for band in REFERENCE_BANDS:
-        reference[:, BAND_NAMES.index(band)] = arrow.floats(batch.column(f"reference_{band}"))
+    for band, column in REFERENCES.items():
+        reference[:, BAND_NAMES.index(band)] = arrow.floats(batch.column(column.name))
     stars = star_tests.Stars(
         **{name: arrow.floats(batch.column(name)) for name in ("ra", "dec", "star_score")},
         distance=arrow.floats(batch.column("distance_pc")),
